@@ -1,0 +1,53 @@
+"""What every aggregate of the books shares: it decides with a stamp, and evolves by its events alone."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from eventsourcing.domain import BaseAggregate
+
+from .events import Event
+
+A = TypeVar("A", bound="Aggregate")
+Answer = dict[str, Any]
+"""What an order is answered with: plain values, ready for every door."""
+
+
+class Stamp(NamedTuple):
+    """When, by whom and through which door: `now` is the real clock, `recorded_at` never goes backwards."""
+
+    now: datetime
+    recorded_at: datetime
+    recorded_by: str
+    via: str
+
+
+class Aggregate(BaseAggregate[str]):
+    """An aggregate whose state is one value, made and evolved by events."""
+
+    if TYPE_CHECKING:
+        state: Any  # the library would turn a class with annotations into a dataclass
+
+    @classmethod
+    def begin(cls: type[A], event: Event, state: Any) -> A:
+        """Make the aggregate that its first event describes."""
+        aggregate = cls.__new__(cls)
+        aggregate.__base_init__(event.originator_id, event.originator_version, event.recorded_at)
+        aggregate.state = state
+        return aggregate
+
+    def record(self, stamp: Stamp, event_class: type[Event], **facts: Any) -> None:
+        """Trigger an event: from here on it has happened."""
+        event = event_class(
+            originator_id=self.id,
+            originator_version=self.version + 1,
+            recorded_at=stamp.recorded_at,
+            recorded_by=stamp.recorded_by,
+            via=stamp.via,
+            **facts,
+        )
+        event.mutate(self)
+        self.pending_events.append(event)
+
+    def evolve(self, event: Event) -> None:
+        """Take an event into the state; never refuses."""
+        self.state.evolve(event)

@@ -1,0 +1,365 @@
+"""The budget cycle: what it decides, and on which grounds it refuses."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from . import commands as c
+from . import events as e
+from .aggregate import Aggregate, Answer, Stamp
+from .errors import AmountRefused, ConfirmationNeeded, NotFound, RuleRefused, TimeRefused
+from .findings import analysis
+from .grading import Thresholds
+from .history import Amended, Past
+from .money import exactly, plain, shown, usd
+from .period import day, zone
+from .state import CycleState, standing
+from .statement import Said, said_by
+from .text import name_of, reason_of
+from .tie_out import MANUAL, Provider, Reading, TieOut, tie_out
+
+SOURCES = 999
+"""Sources a cycle may name: every pair of them is compared, and `source_id` leaves room for three digits."""
+PLUG_LIMIT = Decimal(5)
+"""Dollars above which a plug needs an explicit yes."""
+
+
+def cycle_key(number: int) -> str:
+    """The name of a cycle in the log; ordered as text like the numbers are."""
+    return f"cycle-{number:08d}"
+
+
+def source_id(cycle: int, source: int) -> int:
+    """The id of a source everywhere outside: cycle 3, source 12 is 3012."""
+    return cycle * (SOURCES + 1) + source
+
+
+class BudgetCycle(Aggregate):
+    """One budgeting period and everything that is said about it."""
+
+    if TYPE_CHECKING:
+        state: CycleState  # the library would turn a class with annotations into a dataclass
+
+    @classmethod
+    def open(cls, order: c.OpenCycle, number: int, stamp: Stamp) -> "BudgetCycle":
+        """Open a cycle."""
+        first, last = day(order.start_date), day(order.end_date)
+        zone(order.timezone)
+        if last < first:
+            raise TimeRefused(f"the cycle would end on {last}, before it starts on {first}: swap the two days")
+        if order.target_usd < 0:
+            raise AmountRefused(f"the target {plain(order.target_usd)} is negative: give what may be spent, 0 or more")
+        event = e.CycleOpened(
+            originator_id=cycle_key(number),
+            originator_version=1,
+            recorded_at=stamp.recorded_at,
+            recorded_by=stamp.recorded_by,
+            via=stamp.via,
+            cycle=number,
+            start_date=first,
+            end_date=last,
+            target_usd=order.target_usd,
+            timezone=order.timezone,
+            notes=reason_of(order.notes, "the notes") if order.notes is not None else None,
+        )
+        cycle = cls.opened_by(event)
+        cycle.pending_events.append(event)
+        return cycle
+
+    @classmethod
+    def opened_by(cls, event: e.CycleOpened) -> "BudgetCycle":
+        """The cycle that its first event describes."""
+        return cls.begin(event, CycleState.opened_by(event))
+
+    @exactly
+    def decide(self, order: c.CycleCommand, stamp: Stamp, past: Past) -> Answer:
+        """Do what an order says, or refuse it; the answer tells what came of it."""
+        before = len(self.pending_events)
+        answer = _DECIDE[type(order)](self, order, stamp, past)
+        return {"cycle_id": self.state.cycle, "recorded": len(self.pending_events) > before, **answer}
+
+    # -- the budget ---------------------------------------------------------------------------------------------
+
+    def _adjust(self, order: c.AdjustBudget, stamp: Stamp, past: Past) -> Answer:
+        reason, provider = reason_of(order.reason, "the reason"), name_of(order.provider, "the provider")
+        at = stamp.now if order.at is None else self.state.period.beginning_of(order.at)
+        if not order.amount_usd:
+            raise AmountRefused("an adjustment of 0 changes nothing: give what was added, or taken away with a minus")
+        if at > stamp.now:
+            raise TimeRefused(f"the adjustment would count from {at.isoformat()}, which has not come: record it then")
+        self._require_balances_below_credit(order.amount_usd, at, provider)
+        adjustment = len(self.state.adjustments) + 1
+        self.record(
+            stamp, e.BudgetAdjusted, adjustment=adjustment, amount_usd=order.amount_usd, at=at, reason=reason, provider=provider
+        )
+        self._put_on_record(stamp, past)
+        return {"adjustment": adjustment, "amount_usd": order.amount_usd, "budget_usd": self._budget()}
+
+    def _require_balances_below_credit(self, amount: Decimal, at: datetime, provider: str) -> None:
+        ledger = self.state.ledger()
+        for source in self.state.sources.values():
+            now = source.current
+            touched = at <= now.measured_at and provider in ("", source.provider)
+            if touched and now.balance is not None and now.credit is None:
+                credit = ledger.credit_at(now.measured_at, source.provider) + amount
+                if now.balance > credit:
+                    raise RuleRefused(
+                        f"'{source.name}' says {plain(now.balance)} were left, more than the {plain(credit)} there would have "
+                        "been: retract that reading first, or give the adjustment a later --at",
+                        code="balance-above-credit",
+                    )
+
+    def _budget(self) -> Decimal:
+        return sum((a.amount for a in self.state.adjustments), self.state.target)
+
+    def _change_thresholds(self, order: c.ChangeThresholds, stamp: Stamp, past: Past) -> Answer:
+        wanted = Thresholds(*(usd(bound, "threshold") for bound in (order.excellent, order.good, order.fair)))
+        if not 0 <= wanted.excellent < wanted.good < wanted.fair:
+            raise RuleRefused(
+                f"thresholds must increase from 0 on, these are {', '.join(map(plain, wanted))}: excellent < good < fair",
+                code="thresholds",
+            )
+        if wanted != self.state.thresholds:
+            self.record(stamp, e.ThresholdsChanged, **wanted._asdict())
+        return dict(wanted._asdict())
+
+    # -- readings -----------------------------------------------------------------------------------------------
+
+    def _record_source(self, order: c.RecordSource, stamp: Stamp, past: Past) -> Answer:
+        said = said_by(self.state, order, stamp)
+        known = said.known
+        if known and said.is_said_again(past):
+            return self._said(said, known.number, None)
+        source = known.number if known else self.state.sources_ever + 1
+        if source > SOURCES:
+            raise RuleRefused(f"cycle {self.state.cycle} has named {SOURCES} sources already: reuse one of their names", code="too-many-sources")
+        reading = self.state.readings + 1
+        self.record(
+            stamp,
+            e.SourceRecorded,
+            reading=reading,
+            source=source,
+            name=said.name,
+            type=said.type,
+            provider=said.provider,
+            counted=said.counted,
+            amount_usd=said.amount,
+            balance_usd=said.balance,
+            credit_usd=said.credit,
+            measured_at=said.measured_at,
+            stated=said.stated,
+            stated_as=said.stated_as,
+            payload=order.payload,
+        )
+        if said.type == MANUAL and order.reconcile:
+            self._put_on_record(stamp, past, source=source, added=said.reading(reading))
+        return self._said(said, source, reading)
+
+    def _said(self, said: Said, source: int, reading: int | None) -> Answer:
+        amount = self.state.ledger().amount_of(said.reading(0), said.provider)
+        return {
+            "source_id": source_id(self.state.cycle, source),
+            "source": said.name,
+            "reading": reading,
+            "amount_usd": amount,
+            "measured_at": said.measured_at,
+            "warnings": list(self._warnings(said)) if reading else ["said before, word for word: nothing was recorded"],
+        }
+
+    def _warnings(self, said: Said) -> Iterable[str]:
+        alike = [s.name for s in self.state.sources.values() if said.is_like(s) and s.name != said.name]
+        if said.counted and said.known is None and alike:
+            yield (
+                f"'{said.name}' is added to '{alike[0]}', the {said.type} source of the same provider: "
+                "if both see the same money, retract it and record it with --compare-only"
+            )
+        current = self.state.sources[said.name].current
+        if current.measured_at > said.measured_at:
+            yield f"'{said.name}' has a later reading of {current.measured_at:%Y-%m-%d %H:%M} UTC: this one is history and does not become current"
+
+    def _retract(self, order: c.RetractReading, stamp: Stamp, past: Past) -> Answer:
+        reason = reason_of(order.reason, "the reason")
+        found = past.reading(order.reading)
+        source = self.state.source_numbered(found[0]) if found else None
+        if source is None:
+            raise NotFound(
+                f"cycle {self.state.cycle} has no standing reading {order.reading}: `mecris budget sources --history` lists them",
+                code="reading-not-found",
+            )
+        stands = past.current_and_first(source, without=order.reading)
+        current, first = stands or (None, None)
+        self.record(
+            stamp,
+            e.ReadingRetracted,
+            reading=order.reading,
+            source=source.number,
+            reason=reason,
+            current=standing(current) if current else None,
+            first=standing(first) if first else None,
+        )
+        if order.reconcile:
+            self._put_on_record(stamp, past, without=order.reading)
+        return {"reading": order.reading, "source_id": source_id(self.state.cycle, source.number), "source": source.name}
+
+    # -- plugs --------------------------------------------------------------------------------------------------
+
+    def _plug(self, order: c.ApplyPlug, stamp: Stamp, past: Past) -> Answer:
+        reason = reason_of(order.reason, "the reason")
+        if order.square == (order.amount_usd is not None):
+            raise RuleRefused("give either an amount to plug or --square, which plugs exactly what is unexplained", code="plug-amount")
+        book = self._provider_to_plug(order.provider, self._figures(past))
+        amount = book.unexplained if order.amount_usd is None else order.amount_usd
+        told = {"provider": book.name, "amount_usd": amount, "unexplained_usd": book.unexplained - amount}
+        if order.square and not amount:
+            return {"plug": None, **told}
+        _require_yes(order, amount, book)
+        plug = len(self.state.plugs) + 1
+        manual = [s for s in self.state.sources.values() if s.type == MANUAL and s.counted and s.provider == book.name]
+        self.record(
+            stamp,
+            e.PlugApplied,
+            plug=plug,
+            amount_usd=amount,
+            reason=reason,
+            provider=book.name,
+            rests_on=max(s.current.measured_at for s in manual),
+            evidence=reason_of(order.evidence, "the evidence") if order.evidence is not None else None,
+        )
+        self._put_on_record(stamp, past)
+        return {"plug": plug, **told}
+
+    def _provider_to_plug(self, wanted: str | None, figures: TieOut) -> Provider:
+        able = [p for p in figures.providers if p.has_both]
+        names = ", ".join(f"'{p.name}'" for p in able)
+        if wanted is None:
+            if len(able) == 1:
+                return able[0]
+            if not able:
+                raise RuleRefused("there is nothing to plug: a plug explains what a manual reading observed and no realtime source saw", code="nothing-to-plug")
+            raise RuleRefused(f"several providers can be plugged ({names}): say which with --provider", code="which-provider")
+        for provider in able:
+            if provider.name == wanted.strip():
+                return provider
+        raise RuleRefused(
+            f"provider '{wanted}' has no manual reading beside a realtime source, so nothing of it can be plugged"
+            + (f"; these can: {names}" if able else ""),
+            code="nothing-to-plug",
+        )
+
+    def _unplug(self, order: c.ReversePlug, stamp: Stamp, past: Past) -> Answer:
+        reason = reason_of(order.reason, "the reason")
+        plug = self.state.plugs.get(order.plug)
+        if plug is None:
+            raise NotFound(f"cycle {self.state.cycle} has no plug {order.plug}: `mecris audit log --cycle {self.state.cycle}` shows them", code="plug-not-found")
+        if plug.reversed:
+            raise RuleRefused(f"plug {order.plug} was reversed before: nothing is left of it", code="plug-reversed")
+        self.record(
+            stamp, e.PlugReversed, plug=order.plug, amount_usd=-plug.amount, reason=reason, provider=plug.provider, rests_on=plug.rests_on
+        )
+        self._put_on_record(stamp, past)
+        return {"plug": order.plug, "provider": plug.provider, "amount_usd": -plug.amount}
+
+    # -- the record ---------------------------------------------------------------------------------------------
+
+    def _reconcile(self, order: c.Reconcile, stamp: Stamp, past: Past) -> Answer:
+        figures = self._put_on_record(stamp, past)
+        percent = figures.compared.percent
+        return {
+            "grade": figures.compared.grade,
+            "diff_usd": figures.compared.diff,
+            "percent": None if percent is None else shown(percent, 4),
+            "unexplained_usd": figures.unexplained,
+        }
+
+    def _figures(self, past: Past, source: int = 0, added: Reading | None = None, without: int = 0) -> TieOut:
+        return tie_out(self.state.ledger(), Amended(past, self.state.period.ends, source, added, without))
+
+    def _put_on_record(self, stamp: Stamp, past: Past, source: int = 0, added: Reading | None = None, without: int = 0) -> TieOut:
+        """Record the tie-out, unless no amount, percent or grade of it is new."""
+        figures = self._figures(past, source, added, without)
+        record = _record_of(figures)
+        last = self.state.record
+        if record == last or (last is None and not any(p.has_both for p in figures.providers)):
+            return figures
+        self.record(stamp, e.CycleReconciled, record=record)
+        open_books = {p.name for p in figures.providers if p.unexplained}
+        for pair in figures.pairs:
+            if pair.compared.diff and pair.meter.provider in open_books:
+                self.record(
+                    stamp,
+                    e.DiscrepancyDetected,
+                    provider=pair.meter.provider,
+                    source_a=pair.meter.number,
+                    source_b=pair.manual.number,
+                    diff_usd=pair.compared.diff,
+                    base_usd=pair.compared.base,
+                    grade=pair.compared.grade,
+                    analysis=analysis(pair),
+                )
+        return figures
+
+
+_DECIDE: dict[type[c.CycleCommand], Any] = {
+    c.AdjustBudget: BudgetCycle._adjust,
+    c.ChangeThresholds: BudgetCycle._change_thresholds,
+    c.RecordSource: BudgetCycle._record_source,
+    c.RetractReading: BudgetCycle._retract,
+    c.ApplyPlug: BudgetCycle._plug,
+    c.ReversePlug: BudgetCycle._unplug,
+    c.Reconcile: BudgetCycle._reconcile,
+}
+
+
+def _require_yes(order: c.ApplyPlug, amount: Decimal, book: Provider) -> None:
+    if not amount:
+        raise AmountRefused("a plug of 0 explains nothing: give an amount, or --square")
+    if order.yes:
+        return
+    if abs(amount) > PLUG_LIMIT:
+        raise ConfirmationNeeded(f"a plug of ${plain(amount)} is over ${PLUG_LIMIT}: confirm it with --yes")
+    if abs(book.unexplained - amount) > abs(book.unexplained):
+        raise ConfirmationNeeded(
+            f"a plug of ${plain(amount)} would leave more unexplained (${plain(book.unexplained - amount)}) than before "
+            f"(${plain(book.unexplained)}): confirm it with --yes, or use --square"
+        )
+
+
+def _record_of(figures: TieOut) -> e.Record:
+    return e.Record(
+        budget_usd=figures.budget,
+        tracked_usd=figures.tracked,
+        plugged_usd=figures.plugged,
+        unexplained_usd=figures.unexplained,
+        remaining_usd=figures.remaining,
+        grade=figures.compared.grade,
+        diff_usd=figures.compared.diff,
+        base_usd=figures.compared.base,
+        providers=tuple(
+            e.ProviderFigures(
+                provider=p.name,
+                observed_usd=p.observed,
+                tracked_then_usd=p.tracked_then,
+                tracked_usd=p.tracked,
+                plugged_usd=p.plugged,
+                unexplained_usd=p.unexplained,
+                grade=p.compared.grade,
+                diff_usd=p.compared.diff,
+                base_usd=p.compared.base,
+            )
+            for p in figures.providers
+        ),
+        pairs=tuple(
+            e.PairFigures(
+                source_a=p.meter.number,
+                source_b=p.manual.number,
+                amount_a_usd=p.meter_amount,
+                amount_b_usd=p.manual_amount,
+                diff_usd=p.compared.diff,
+                base_usd=p.compared.base,
+                grade=p.compared.grade,
+                analysis=analysis(p),
+            )
+            for p in figures.pairs
+        ),
+    )

@@ -1,0 +1,152 @@
+"""Payloads: which amounts a pasted text, a saved page or an API answer names, and when it was taken."""
+
+import json
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from html.parser import HTMLParser
+from typing import NamedTuple
+
+from .errors import PayloadRefused, Refused, TimeRefused
+from .money import plain, usd
+
+LIMIT = 64 * 1024
+"""Bytes of UTF-8 that are kept with a reading."""
+
+_INLINE = frozenset(
+    "a abbr b bdi bdo big cite code data del em font i ins kbd label mark meter output q s samp small span strike "
+    "strong sub sup time tt u var wbr".split()
+)
+_SILENT = frozenset(("script", "style", "template"))
+_AMOUNT = re.compile(
+    r"(?P<lead>[-\u2212]?)(?P<mark>(?<![A-Za-z])US\$|(?<!\w)USD\s?\$?|\$)\s?(?P<minus>[-\u2212]?)(?P<digits>\d[\d.,]*+)(?P<tail>\s*+USD\b)?"
+    r"|(?<![\w.,$\u2212-])(?P<lead2>[-\u2212]?)(?P<digits2>\d[\d.,]*+)\s*+USD\b"
+)
+_PLAIN = re.compile(r"\d+(?:\.\d+)?|\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_AMOUNT_FIELDS = ("cost_usd", "spent_usd", "extracted_usd")
+_TIME_FIELDS = ("timestamp", "recorded_at")
+
+
+class Payload(NamedTuple):
+    """What a payload says: the distinct amounts it names, in order, and when it was taken, if it tells."""
+
+    amounts: tuple[Decimal, ...]
+    taken_at: datetime | None
+
+    def amount_alone(self) -> Decimal:
+        """The one amount of a payload that comes without another figure."""
+        if len(self.amounts) == 1:
+            return self.amounts[0]
+        if not self.amounts:
+            raise PayloadRefused("the payload names no amount of USD (like $0.42 USD, or a field cost_usd): give --amount beside it")
+        raise PayloadRefused(f"the payload names several amounts ({_listed(self.amounts)}): say with --amount which one it is")
+
+    def must_name(self, figure: Decimal, what: str) -> None:
+        """Refuse a payload that names amounts, but not this one."""
+        if self.amounts and figure not in self.amounts:
+            raise PayloadRefused(
+                f"{what} says ${plain(figure)}, the payload says {_listed(self.amounts)}: give the right one, or only the payload"
+            )
+
+
+def _listed(amounts: tuple[Decimal, ...]) -> str:
+    return ", ".join(f"${plain(a)}" for a in amounts)
+
+
+def read_payload(payload: str) -> Payload:
+    """Read a payload of up to 64 KiB: a JSON object by its fields, anything else as text or HTML."""
+    if len(payload.encode("utf-8", "surrogatepass")) > LIMIT:
+        raise PayloadRefused(f"the payload is larger than {LIMIT // 1024} KiB: paste only the part that shows the figure")
+    fields = _json_object(payload)
+    if fields is None or not any(name in fields for name in (*_AMOUNT_FIELDS, "display_html")):
+        return Payload(_distinct(amounts_in(payload)), None)
+    named = [usd(fields[name], f"{name} of the payload") for name in _AMOUNT_FIELDS if fields.get(name) is not None]
+    html = fields.get("display_html")
+    return Payload(_distinct([*named, *(amounts_in(html) if isinstance(html, str) else ())]), _taken_at(fields))
+
+
+def _distinct(amounts: list[Decimal]) -> tuple[Decimal, ...]:
+    return tuple(dict.fromkeys(amounts))
+
+
+def _json_object(payload: str) -> dict[str, object] | None:
+    if not payload.lstrip("\ufeff \t\r\n").startswith("{"):
+        return None
+    try:
+        read = json.loads(payload.lstrip("\ufeff"), parse_float=Decimal, parse_constant=_not_a_figure)
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _not_a_figure(name: str) -> None:
+    raise PayloadRefused(f"the payload holds {name}, which is not a figure: give --amount without it")
+
+
+def _taken_at(fields: dict[str, object]) -> datetime | None:
+    stated = next((fields[name] for name in _TIME_FIELDS if fields.get(name) is not None), None)
+    if stated is None:
+        return None
+    try:
+        if isinstance(stated, int | Decimal) and not isinstance(stated, bool):
+            return datetime.fromtimestamp(int(stated), UTC)
+        read = datetime.fromisoformat(str(stated).strip())
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise TimeRefused(f"the payload's time {stated!s} cannot be read: give --measured-at") from None
+
+
+def amounts_in(text: str) -> list[Decimal]:
+    """All amounts of USD that a text or an HTML page names, in order."""
+    return [_amount(found) for found in _AMOUNT.finditer(_visible(text)) if _says_usd(found)]
+
+
+def _says_usd(found: re.Match[str]) -> bool:
+    """A bare $ may be any dollar; US$ and USD may not."""
+    return found["mark"] != "$" or found["tail"] is not None
+
+
+def _amount(found: re.Match[str]) -> Decimal:
+    digits = (found["digits"] or found["digits2"]).rstrip(".,")
+    if not _PLAIN.fullmatch(digits):
+        raise PayloadRefused(f"the payload writes an amount as {found[0].strip()!r}, which can be read in two ways: give --amount without it")
+    negative = any(found[sign] for sign in ("lead", "minus", "lead2"))
+    try:
+        return usd(("-" if negative else "") + digits.replace(",", ""))
+    except Refused as refusal:
+        raise PayloadRefused(f"the payload names an amount that cannot be kept: {refusal.message}") from None
+
+
+def _visible(text: str) -> str:
+    """The text of a page as the eye reads it: inline tags inside a number vanish, all others end it."""
+    if "<" not in text and "&" not in text:
+        return text
+    reader = _Text()
+    reader.feed(text)
+    reader.close()
+    return "".join(reader.seen)
+
+
+class _Text(HTMLParser):
+    """Collects what is shown."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.seen: list[str] = []
+        self._silent = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self._silent += tag in _SILENT
+        self._gap(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent = max(0, self._silent - (tag in _SILENT))
+        self._gap(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self.seen.append(data)
+
+    def _gap(self, tag: str) -> None:
+        if tag not in _INLINE:
+            self.seen.append("\0")  # not white space: no amount reaches across it

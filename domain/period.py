@@ -1,0 +1,113 @@
+"""Days, zones and moments: when a cycle begins and ends, and what people mean by WHEN."""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from typing import NamedTuple
+
+from .errors import TimeRefused
+
+LATE = timedelta(minutes=5)
+"""A reading whose time was not stated may have been typed in this late; clocks may differ this much."""
+
+When = datetime | date | str
+"""What people say for a moment: an ISO date-time, a date, or either as text."""
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of that IANA name, like 'Europe/Berlin'."""
+    return UTC if name == "UTC" else _zone(name)
+
+
+@lru_cache
+def _zone(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo  # only for those who need it: it would cost every start of the command line
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise TimeRefused(f"time zone {name!r} is unknown: give an IANA name like Europe/Berlin") from None
+
+
+def day(value: date | str) -> date:
+    """Read a calendar day; a text must be YYYY-MM-DD."""
+    read = _parse(value)
+    if isinstance(read, datetime):
+        raise TimeRefused(f"{value!s} is not a calendar day: write it like 2025-09-01")
+    return read
+
+
+def as_text(moment: datetime) -> str:
+    """A moment as stored: UTC, always six digits of fraction, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def from_text(text: str) -> datetime:
+    """Read a stored moment."""
+    return datetime.fromisoformat(text)
+
+
+class Period(NamedTuple):
+    """The days of a cycle, both inclusive, in their time zone."""
+
+    first_day: date
+    last_day: date
+    timezone: str = "UTC"
+
+    @property
+    def begins(self) -> datetime:
+        """The first moment of the first day, in UTC."""
+        return self.midnight(self.first_day)
+
+    @property
+    def ends(self) -> datetime:
+        """The end of the last day, in UTC."""
+        return self.midnight(self.last_day + timedelta(days=1))
+
+    def midnight(self, of: date) -> datetime:
+        """The first moment of a day in this zone, in UTC."""
+        return datetime.combine(of, time(), zone(self.timezone)).astimezone(UTC)
+
+    def today(self, now: datetime) -> date:
+        """The calendar day it is here."""
+        return now.astimezone(zone(self.timezone)).date()
+
+    def days_left(self, now: datetime) -> int:
+        """Days until the last day: 0 on it, never negative."""
+        return max(0, (self.last_day - self.today(now)).days)
+
+    def state(self, now: datetime) -> str:
+        """`upcoming`, `open` or `ended`, by the clock alone."""
+        today = self.today(now)
+        return "upcoming" if today < self.first_day else "open" if today <= self.last_day else "ended"
+
+    def end_of(self, when: When, now: datetime) -> datetime:
+        """What people mean by WHEN in a question or for a reading: a day means its end, today means now."""
+        read = _parse(when)
+        if isinstance(read, datetime):
+            return self._in_utc(read)
+        return now if read == self.today(now) else self.midnight(read + timedelta(days=1))
+
+    def beginning_of(self, when: When) -> datetime:
+        """What people mean by the WHEN of an adjustment: a day means its first moment."""
+        read = _parse(when)
+        return self._in_utc(read) if isinstance(read, datetime) else self.midnight(read)
+
+    def _in_utc(self, moment: datetime) -> datetime:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone(self.timezone))).astimezone(UTC)
+
+
+def _parse(when: When) -> datetime | date:
+    read = _from_iso(when.strip()) if isinstance(when, str) else when
+    if not isinstance(read, date) or not 1970 <= read.year <= 9000:
+        raise TimeRefused(f"{when!s} is not a moment we can keep: write it like 2025-09-10T09:00:00Z, or a day like 2025-09-10")
+    return read
+
+
+def _from_iso(text: str) -> datetime | date | None:
+    try:
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else datetime.fromisoformat(text)
+    except ValueError:
+        return None
