@@ -12,6 +12,9 @@ Answer = dict[str, Any]
 """What an order is answered with: plain values, ready for every door."""
 
 
+_UNTIMED = datetime.min  # what the library keeps of times is not used: events carry their own
+
+
 class Stamp(NamedTuple):
     """When, by whom and through which door: `now` is the real clock, `recorded_at` never goes backwards."""
 
@@ -28,10 +31,10 @@ class Aggregate(BaseAggregate[str]):
         state: Any  # the library would turn a class with annotations into a dataclass
 
     @classmethod
-    def begin(cls: type[A], event: Event, state: Any) -> A:
-        """Make the aggregate that its first event describes."""
+    def begin(cls: type[A], originator_id: str, version: int, state: Any) -> A:
+        """Make an aggregate with a state."""
         aggregate = cls.__new__(cls)
-        aggregate.__base_init__(event.originator_id, event.originator_version, event.recorded_at)
+        aggregate.__base_init__(originator_id, version, _UNTIMED)
         aggregate.state = state
         return aggregate
 
@@ -47,6 +50,15 @@ class Aggregate(BaseAggregate[str]):
         )
         event.mutate(self)
         self.pending_events.append(event)
+
+    def marked(self) -> tuple[int, Any]:
+        """Where a decision begins, to come back to if it is refused half-way."""
+        return self.version, self.state.copy()
+
+    def rewind(self, mark: tuple[int, Any]) -> None:
+        """Forget what was triggered since."""
+        self.version, self.state = mark
+        self.pending_events.clear()
 
     def evolve(self, event: Event) -> None:
         """Take an event into the state; never refuses."""

@@ -12,27 +12,16 @@ from .errors import AmountRefused, ConfirmationNeeded, NotFound, RuleRefused, Ti
 from .findings import analysis
 from .grading import Thresholds
 from .history import Amended, Past
+from .ids import SOURCES, cycle_key, source_id
 from .money import exactly, plain, shown, usd
-from .period import day, zone
+from .period import day, time_text, zone
 from .state import CycleState, standing
 from .statement import Said, said_by
 from .text import name_of, reason_of
 from .tie_out import MANUAL, Provider, Reading, TieOut, tie_out
 
-SOURCES = 999
-"""Sources a cycle may name: every pair of them is compared, and `source_id` leaves room for three digits."""
 PLUG_LIMIT = Decimal(5)
 """Dollars above which a plug needs an explicit yes."""
-
-
-def cycle_key(number: int) -> str:
-    """The name of a cycle in the log; ordered as text like the numbers are."""
-    return f"cycle-{number:08d}"
-
-
-def source_id(cycle: int, source: int) -> int:
-    """The id of a source everywhere outside: cycle 3, source 12 is 3012."""
-    return cycle * (SOURCES + 1) + source
 
 
 class BudgetCycle(Aggregate):
@@ -70,7 +59,12 @@ class BudgetCycle(Aggregate):
     @classmethod
     def opened_by(cls, event: e.CycleOpened) -> "BudgetCycle":
         """The cycle that its first event describes."""
-        return cls.begin(event, CycleState.opened_by(event))
+        return cls.begin(event.originator_id, event.originator_version, CycleState.opened_by(event))
+
+    @classmethod
+    def restored(cls, originator_id: str, version: int, state: CycleState) -> "BudgetCycle":
+        """A cycle as it was at a version."""
+        return cls.begin(originator_id, version, state)
 
     @exactly
     def decide(self, order: c.CycleCommand, stamp: Stamp, past: Past) -> Answer:
@@ -163,7 +157,7 @@ class BudgetCycle(Aggregate):
             "source": said.name,
             "reading": reading,
             "amount_usd": amount,
-            "measured_at": said.measured_at,
+            "measured_at": time_text(said.measured_at),
             "warnings": list(self._warnings(said)) if reading else ["said before, word for word: nothing was recorded"],
         }
 
@@ -182,7 +176,7 @@ class BudgetCycle(Aggregate):
         reason = reason_of(order.reason, "the reason")
         found = past.reading(order.reading)
         source = self.state.source_numbered(found[0]) if found else None
-        if source is None:
+        if found is None or source is None:
             raise NotFound(
                 f"cycle {self.state.cycle} has no standing reading {order.reading}: `mecris budget sources --history` lists them",
                 code="reading-not-found",
@@ -192,8 +186,8 @@ class BudgetCycle(Aggregate):
         self.record(
             stamp,
             e.ReadingRetracted,
-            reading=order.reading,
             source=source.number,
+            retracted=standing(found[1]),
             reason=reason,
             current=standing(current) if current else None,
             first=standing(first) if first else None,

@@ -6,7 +6,7 @@ US dollars; what was stated in another currency is kept beside them.
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from eventsourcing.domain import CanMutateAggregate
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
@@ -22,16 +22,21 @@ class Event(BaseModel, CanMutateAggregate[str]):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     stored_as: ClassVar[str]
-    originator_id: str = Field(exclude=True)
-    originator_version: int = Field(exclude=True)
+    originator_id: str = Field(default="", exclude=True)
+    originator_version: int = Field(default=0, exclude=True)
     recorded_at: Moment
     recorded_by: str
     via: str
 
-    @property
-    def timestamp(self) -> datetime:  # type: ignore[override]  # the library declares an attribute, we derive it
-        """What the library calls the moment an event was recorded."""
-        return self.recorded_at
+    # The library's own name for it; as an annotated attribute of its mixin, pydantic would take it for a field.
+    timestamp: ClassVar[Any] = property(lambda event: event.recorded_at)
+
+    @classmethod
+    def of_stored(cls, state: bytes, originator_id: str, originator_version: int) -> Self:
+        """The event in a stored row; whose it is stands beside the JSON, not in it."""
+        event = cls.__pydantic_validator__.validate_json(state)
+        event.__dict__.update(originator_id=originator_id, originator_version=originator_version)
+        return event
 
     def apply(self, aggregate: Any) -> None:
         """Evolve the aggregate; what an event does to the state never refuses."""
@@ -107,7 +112,7 @@ class SourceRecorded(Event):
 
 
 class StandingReading(BaseModel):
-    """A reading that stands after another one was retracted."""
+    """A reading as it stood when another one, or itself, was retracted."""
 
     model_config = ConfigDict(frozen=True)
     reading: int
@@ -122,8 +127,8 @@ class ReadingRetracted(Event):
     """A reading was taken back; `current` and `first` stand in its source from now on (none: the source is gone)."""
 
     stored_as: ClassVar[str] = "reading-retracted.v1"
-    reading: int
     source: int
+    retracted: StandingReading
     reason: str
     current: StandingReading | None = None
     first: StandingReading | None = None

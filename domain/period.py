@@ -44,6 +44,11 @@ def as_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
+def time_text(moment: datetime) -> str:
+    """A moment for people and programs: ISO 8601 in UTC, with a fraction only where there is one."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
 def from_text(text: str) -> datetime:
     """Read a stored moment."""
     return datetime.fromisoformat(text)

@@ -4,7 +4,7 @@ Nothing here refuses: what is stored has happened, even if today's rules would f
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -45,6 +45,10 @@ class CycleState:
     def opened_by(cls, event: e.CycleOpened) -> "CycleState":
         """Begin a cycle."""
         return cls(event.cycle, Period(event.start_date, event.end_date, event.timezone), event.target_usd, event.notes)
+
+    def copy(self) -> "CycleState":
+        """The same state, to be evolved apart."""
+        return replace(self, adjustments=self.adjustments.copy(), sources=self.sources.copy(), plugs=self.plugs.copy())
 
     def evolve(self, event: e.Event) -> None:
         """Take in what has happened."""

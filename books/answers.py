@@ -1,0 +1,43 @@
+"""Answers: what an order or a question is answered with, and how it is written as JSON.
+
+Amounts are exact decimals, percents are rounded to four places, times and days are ISO 8601 text in UTC.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+
+from ..domain.money import plain, shown
+
+
+class Answer(dict[str, Any]):
+    """The body of an answer; `replayed` says that it is the first answer to a repeated order, given again."""
+
+    replayed = False
+
+
+def percent(value: Decimal | None) -> Decimal | None:
+    """A percentage as it is shown."""
+    return None if value is None else shown(value, 4)
+
+
+def to_json(answer: Any, *, indent: int | None = None) -> str:
+    """Write an answer as JSON: amounts as numbers with all their digits."""
+    return str(simplejson.dumps(_plain(answer), indent=indent, ensure_ascii=False, allow_nan=False))
+
+
+def from_json(text: str) -> Any:
+    """Read an answer that was kept."""
+    return simplejson.loads(text, use_decimal=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return simplejson.RawJSON(plain(value))
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

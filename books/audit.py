@@ -1,0 +1,141 @@
+"""The audit: the log as it is, the chain recomputed, and every read model rebuilt beside the live ones."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from decimal import Decimal
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from ..domain.errors import EventDamaged, NotFound
+from ..domain.ids import cycle_key, cycle_of
+from ..domain.period import from_text, time_text
+from ..projections import follow
+from ..store import chain
+from ..store.faults import told
+from ..store.file import File
+
+EXAMPLES = 20
+"""Differences that are named one by one."""
+
+
+class Verdict(NamedTuple):
+    """What recomputing the chain found."""
+
+    events: int
+    head: str
+    faults: list[chain.Fault]
+
+
+class Difference(NamedTuple):
+    """A row that stands on one side only: `live`, or `rebuilt` from the log."""
+
+    table: str
+    side: str
+    row: dict[str, Any]
+
+
+class Replay(NamedTuple):
+    """What rebuilding found: how many rows differ, the first of them, and faults of the chain."""
+
+    events: int
+    differences: int
+    examples: list[Difference]
+    faults: list[chain.Fault]
+    seconds: float
+
+    @property
+    def events_per_second(self) -> int:
+        """The rate of the whole replay, chain and comparison included."""
+        return round(self.events / self.seconds) if self.seconds else 0
+
+
+def log(file: File, cycle_id: int | None, since: int, limit: int | None) -> Iterator[dict[str, Any]]:
+    """Events after a position, in order, of one cycle or of all."""
+    with file.reading() as connection:
+        if cycle_id is not None and not _holds(connection, cycle_id):
+            raise NotFound(f"there is no cycle {cycle_id}: `mecris budget cycle list` shows those there are", code="cycle-not-found")
+        rows = connection.execute(
+            "SELECT e.position, e.originator_id, e.topic, e.state FROM stored_events e "
+            "WHERE e.position > ? AND (? IS NULL OR e.originator_id = ?) ORDER BY e.position LIMIT ?",
+            (since, cycle_id, cycle_key(cycle_id or 0), -1 if limit is None else limit),
+        )
+        for position, aggregate, topic, state in rows:
+            yield _shown(position, aggregate, topic, state)
+
+
+def _holds(connection: sqlite3.Connection, cycle_id: int) -> bool:
+    found = connection.execute("SELECT 1 FROM stored_events WHERE originator_id = ? LIMIT 1", (cycle_key(cycle_id),))
+    return found.fetchone() is not None
+
+
+def _shown(position: int, aggregate: str, topic: str, state: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(state)
+    except ValueError:
+        raise EventDamaged(f"event {position} ({topic}) cannot be read: run `mecris audit verify`") from None
+    shown = _shown_fields(fields)
+    first = {name: shown.pop(name, None) for name in ("recorded_at", "recorded_by", "via")}
+    cycle = cycle_of(aggregate) if aggregate.startswith("cycle-") else None
+    return {"position": position, **first, "event": topic, "cycle_id": cycle, **shown}
+
+
+MONEY = ("excellent", "good", "fair", "rate", "amount", "balance", "credit")
+"""Fields that are numbers although their names do not end in `_usd`."""
+
+
+TIMES = ("recorded_at", "measured_at", "at", "rests_on")
+"""Fields that are moments: stored with six digits of fraction, shown with those there are."""
+
+
+def _shown_fields(value: Any, name: str = "") -> Any:
+    """Amounts are stored as texts, so that no reader rounds them; here they are numbers again."""
+    if isinstance(value, dict):
+        return {key: _shown_fields(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shown_fields(item, name) for item in value]
+    if isinstance(value, str) and (name.endswith("_usd") or name in MONEY):
+        return Decimal(value)
+    return time_text(from_text(value)) if isinstance(value, str) and name in TIMES else value
+
+
+def verify(file: File, expected: str | None = None) -> Verdict:
+    """Recompute the chain; `expected` is a head that was kept elsewhere, as `verify` printed it."""
+    with file.reading() as connection:
+        found = list(chain.faults(connection))
+        end = chain.head(connection)
+        if expected is not None and not chain.holds(connection, expected):
+            found.append(chain.Fault(end.position, f"the head {expected} that was kept is not in this log"))
+        return Verdict(end.position, str(end), found)
+
+
+def replay(file: File, progress: follow.Progress | None) -> Replay:
+    """Rebuild every read model in a private temporary database, and compare it with the live one row for row."""
+    begun = perf_counter()
+    with told(file.where):
+        connection = sqlite3.connect("", uri=True, isolation_level=None)
+        try:
+            connection.execute("ATTACH ? AS live", (f"{file.path.absolute().as_uri()}?mode=ro",))
+            connection.execute("CREATE TABLE main.view_positions (view TEXT PRIMARY KEY, version INTEGER, position INTEGER)")
+            connection.execute("BEGIN")
+            faults = list(chain.faults(connection))
+            follow.catch_up(connection, progress)
+            examples, differences = [], 0
+            for table in (table for view in follow.VIEWS for table in view.tables):
+                for difference in _differences(connection, table):
+                    differences += 1
+                    if len(examples) < EXAMPLES:
+                        examples.append(difference)
+            events = chain.head(connection).position
+            connection.execute("ROLLBACK")
+        finally:
+            connection.close()
+    return Replay(events, differences, examples, faults, perf_counter() - begun)
+
+
+def _differences(connection: sqlite3.Connection, table: str) -> Iterator[Difference]:
+    for side, this, other in (("live", "live", "main"), ("rebuilt", "main", "live")):
+        rows = connection.execute(f"SELECT * FROM {this}.{table} EXCEPT SELECT * FROM {other}.{table}")
+        names = [column[0] for column in rows.description]
+        for row in rows:
+            yield Difference(table, side, dict(zip(names, row, strict=True)))

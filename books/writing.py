@@ -1,0 +1,190 @@
+"""How an order becomes events: decide, then write if nobody was quicker, else decide again with the pen in hand.
+
+The first attempt decides on what we remember of a cycle, without asking the file at all. Only the file can
+say whether that was the end of the log: it refuses a version that is taken. Whatever the first attempt cannot
+be sure of (a refusal, a no-op, a look into the past) is decided again while no one else can write, so there
+are never more than two attempts.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from threading import RLock
+from typing import Any, NamedTuple, NoReturn, cast
+
+from eventsourcing.application import AggregateNotFoundError
+
+from ..domain import commands as c
+from ..domain.aggregate import Aggregate, Stamp
+from ..domain.cycle import BudgetCycle
+from ..domain.errors import KeyReused, NotFound, Refused, RuleRefused
+from ..domain.history import Past
+from ..domain.ids import cycle_key
+from ..domain.period import LATE, as_text, from_text
+from ..projections import budget, follow
+from ..projections.budget import AsOf, Cycle
+from ..store import chain
+from ..store.file import File
+from ..store.log import Log, Stale
+from .answers import Answer, from_json, to_json
+from .questions import clock_is_behind
+
+
+class Unsure(Exception):
+    """What is remembered does not suffice to decide: ask again with the pen in hand."""
+
+
+class Unread:
+    """The past of an attempt that has not asked the file."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise Unsure
+
+
+class Decided(NamedTuple):
+    """An aggregate with its pending events, and the answer that goes with them."""
+
+    aggregate: Aggregate
+    answer: Answer
+
+
+class Writer:
+    """Takes orders, one at a time in this process."""
+
+    def __init__(self, file: File, clock: Callable[[], datetime], recorded_by: str, via: str) -> None:
+        self.file, self.clock, self.recorded_by, self.via = file, clock, recorded_by, via
+        self.log = Log(file)
+        self._turn = RLock()
+        self._last = ""  # when we last recorded something
+
+    def handle(self, order: c.Command, key: str | None) -> Answer:
+        """Do what an order says, or refuse it."""
+        with self._turn:
+            with suppress(Unsure, Refused, Stale):
+                return self._at_first_attempt(order, key)
+            with self._remembering_only_what_is_written(), self.file.pen() as connection:
+                return self._with_the_pen(connection, order, key)
+
+    def handle_all(self, orders: Iterable[c.Command]) -> list[Answer]:
+        """Do what all orders say in one atomic write, or nothing of it."""
+        with self._turn, self._remembering_only_what_is_written(), self.file.pen() as connection:
+            return [self._with_the_pen(connection, order, None) for order in orders]
+
+    @contextmanager
+    def _remembering_only_what_is_written(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.log.forget_all()
+            raise
+
+    def _at_first_attempt(self, order: c.Command, key: str | None) -> Answer:
+        cycle = self.log.remembered(cycle_key(order.cycle_id)) if isinstance(order, c.CycleCommand) else None
+        if cycle is None:
+            raise Unsure
+        decided = self._decide(cycle, order, self._stamp(self._last), cast(Past, Unread()))
+        if not decided.answer["recorded"]:
+            raise Unsure
+        with self._remembering_only_what_is_written(), self.file.pen() as connection:
+            if key is not None and _kept(connection, key):
+                raise Unsure
+            return self._write(connection, decided, order, key)
+
+    def _with_the_pen(self, connection: sqlite3.Connection, order: c.Command, key: str | None) -> Answer:
+        kept = _kept(connection, key) if key is not None else None
+        if kept and key is not None:
+            return _again(key, kept, order)
+        decided = self._decide_afresh(connection, order, self._stamp(chain.head(connection).recorded_at))
+        return self._write(connection, decided, order, key)
+
+    def _decide_afresh(self, connection: sqlite3.Connection, order: c.Command, stamp: Stamp) -> Decided:
+        if isinstance(order, c.OpenCycle):
+            number = self.log.next_cycle()
+            cycle = BudgetCycle.open(order, number, stamp)
+            return Decided(cycle, Answer(cycle_id=number, recorded=True))
+        if not isinstance(order, c.CycleCommand):
+            raise RuleRefused(f"{type(order).__name__} is not an order these books know", code="unknown-order")
+        try:
+            cycle = self.log.repository.get(cycle_key(order.cycle_id), deepcopy_from_cache=False)
+        except AggregateNotFoundError:
+            raise NotFound(f"there is no cycle {order.cycle_id}: `mecris budget cycle list` shows those there are", code="cycle-not-found") from None
+        return self._decide(cycle, order, stamp, cast(Past, CaughtUp(connection, cycle)))
+
+    def _decide(self, cycle: Aggregate, order: c.CycleCommand, stamp: Stamp, past: Past) -> Decided:
+        assert isinstance(cycle, BudgetCycle)
+        before = cycle.marked()
+        try:
+            return Decided(cycle, Answer(cycle.decide(order, stamp, past)))
+        except BaseException:
+            cycle.rewind(before)  # some of its events may have been triggered before it was refused
+            raise
+
+    def _write(self, connection: sqlite3.Connection, decided: Decided, order: c.Command, key: str | None) -> Answer:
+        aggregate, answer = decided
+        if aggregate.pending_events:
+            self._last = as_text(aggregate.pending_events[-1].timestamp)
+            answer["position"] = self.log.append(aggregate, self._last)
+            self.log.keep(aggregate)
+        else:
+            answer["position"] = chain.head(connection).position
+        self._warn_of_the_clock(answer)
+        if key is None:
+            return answer
+        kept = to_json(answer)
+        connection.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?)", (key, _fingerprint(order), kept))
+        return Answer(from_json(kept))
+
+    def _stamp(self, last: str) -> Stamp:
+        now = self.clock()
+        floor = from_text(last) if last else now
+        return Stamp(now, max(now, floor), self.recorded_by, self.via)
+
+    def _warn_of_the_clock(self, answer: Answer) -> None:
+        now, last = self.clock(), from_text(self._last) if self._last else None
+        if last and last - now > LATE:
+            answer["warnings"] = [*answer.get("warnings", ()), clock_is_behind(last, now)]
+
+
+class CaughtUp:
+    """The past of a cycle at exactly the version that is decided on: no one else can write meanwhile.
+
+    Read models are brought up to date only if the decision asks; most orders never look back.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, cycle: BudgetCycle) -> None:
+        self._connection, self._cycle = connection, cycle
+
+    @cached_property
+    def _readings(self) -> budget.Readings:
+        follow.catch_up(self._connection)
+        state = self._cycle.state
+        cycle = budget.cycle(self._connection, state.cycle)
+        assert cycle is not None  # its events have just been folded
+        return budget.Readings(self._connection, cycle, AsOf(chain.head(self._connection).position))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._readings, name)
+
+
+def _kept(connection: sqlite3.Connection, key: str) -> tuple[str, str] | None:
+    """The fingerprint and the answer kept under an idempotency key."""
+    found: tuple[str, str] | None = connection.execute(
+        "SELECT fingerprint, answer FROM idempotency_keys WHERE key = ?", (key,)
+    ).fetchone()
+    return found
+
+
+def _again(key: str, kept: tuple[str, str], order: c.Command) -> Answer:
+    """The first answer to a repeated order; another order under the same key is a conflict."""
+    if kept[0] != _fingerprint(order):
+        raise KeyReused(key)
+    answer = Answer(from_json(kept[1]))
+    answer.replayed = True
+    return answer
+
+
+def _fingerprint(order: c.Command) -> str:
+    return sha256(f"{order.name} {order.model_dump_json()}".encode()).hexdigest()

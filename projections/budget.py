@@ -1,0 +1,529 @@
+"""The read model of budgets: cycles, their adjustments and plugs, every source and every reading.
+
+Money is stored as text in decimal digits, times as ISO 8601 in UTC with six digits of fraction, so that
+both are exact and text order is time order. `position` is the place in the log that a row comes from.
+
+A reading's `current` and `first` are the positions of the readings that were so in its source once it was
+recorded. With them, what was current as of any position is one look-up, however long ago.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from ..domain.grading import Thresholds
+from ..domain.history import Statement
+from ..domain.ids import SOURCES, cycle_of, cycle_of_source, source_id, source_of
+from ..domain.money import ZERO, exactly, plain
+from ..domain.period import LATE, Period, as_text, from_text
+from ..domain.tie_out import Adjustment, Ledger, Reading, Source
+
+VERSION = 1
+SOURCES_IN_MEMORY = 50_000
+"""Sources a fold keeps at hand."""
+LAST = "~"
+"""As text after every time."""
+
+TABLES = {
+    "budget_cycle": """(
+        id INTEGER PRIMARY KEY, start_date TEXT NOT NULL, end_date TEXT NOT NULL, target_usd TEXT NOT NULL, notes TEXT,
+        timezone TEXT NOT NULL, budget_usd TEXT NOT NULL, opened_at TEXT NOT NULL, opened_by TEXT NOT NULL,
+        position INTEGER NOT NULL)""",
+    "budget_threshold": "(position INTEGER PRIMARY KEY, cycle_id INTEGER NOT NULL, excellent TEXT, good TEXT, fair TEXT)",
+    "budget_adjustment": """(
+        position INTEGER PRIMARY KEY, cycle_id INTEGER NOT NULL, number INTEGER NOT NULL, amount_usd TEXT NOT NULL,
+        counts_from TEXT NOT NULL, provider TEXT NOT NULL, reason TEXT NOT NULL, recorded_at TEXT, recorded_by TEXT)""",
+    "budget_source": """(
+        id INTEGER PRIMARY KEY, cycle_id INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL,
+        provider TEXT NOT NULL, counted INTEGER NOT NULL, currency TEXT, amount_usd TEXT, balance_usd TEXT, credit_usd TEXT,
+        measured_at TEXT, stated INTEGER, reading INTEGER, last_updated TEXT, raw_payload TEXT, position INTEGER NOT NULL)""",
+    "budget_reading": """(
+        source_id INTEGER NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL, amount_usd TEXT, balance_usd TEXT,
+        credit_usd TEXT, measured_at TEXT NOT NULL, stated INTEGER NOT NULL, payload_sha256 TEXT,
+        current INTEGER NOT NULL, first INTEGER NOT NULL, retracted INTEGER,
+        PRIMARY KEY (source_id, position)) WITHOUT ROWID""",
+    "budget_retraction": """(
+        position INTEGER PRIMARY KEY, source_id INTEGER NOT NULL, number INTEGER NOT NULL, current INTEGER, first INTEGER,
+        reason TEXT NOT NULL, recorded_at TEXT, recorded_by TEXT)""",
+    "budget_plug": """(
+        cycle_id INTEGER NOT NULL, number INTEGER NOT NULL, position INTEGER NOT NULL, amount_usd TEXT NOT NULL,
+        provider TEXT NOT NULL, reason TEXT NOT NULL, evidence TEXT, rests_on TEXT NOT NULL, recorded_at TEXT,
+        recorded_by TEXT, reversed INTEGER, PRIMARY KEY (cycle_id, number)) WITHOUT ROWID""",
+}
+_BY_TIME = "CREATE INDEX IF NOT EXISTS budget_reading_time ON budget_reading (source_id, stated, measured_at)"
+INDEXES = (
+    "CREATE INDEX budget_threshold_cycle ON budget_threshold (cycle_id)",
+    "CREATE INDEX budget_adjustment_cycle ON budget_adjustment (cycle_id)",
+    "CREATE INDEX budget_source_name ON budget_source (cycle_id, name)",
+    _BY_TIME,
+    "CREATE INDEX budget_retraction_source ON budget_retraction (source_id)",
+)
+IGNORES = frozenset(("cycle-reconciled.v1", "discrepancy-detected.v1"))
+
+
+class _Source:
+    """A source while events are taken in: where its current and first readings are."""
+
+    __slots__ = ("current", "current_at", "fields", "first", "first_at", "id", "position", "said")
+
+    def __init__(self, id: int, position: int, said: dict[str, Any] | None) -> None:
+        self.id, self.position, self.said = id, position, said
+        self.current, self.current_at, self.first, self.first_at = 0, "", 0, "~"
+
+
+class Fold:
+    """Takes events into the tables. Readings wait in memory until the next flush; the rest is rare and written at once."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.readings: list[tuple[Any, ...]] = []
+        self.sources: dict[int, _Source] = {}
+        self.changed: set[int] = set()
+        self.handlers = {
+            "source-recorded.v1": self.source_recorded,
+            "cycle-opened.v1": self.cycle_opened,
+            "budget-adjusted.v1": self.budget_adjusted,
+            "thresholds-changed.v1": self.thresholds_changed,
+            "reading-retracted.v1": self.reading_retracted,
+            "plug-applied.v1": self.plug_applied,
+            "plug-reversed.v1": self.plug_reversed,
+        }
+
+    def source_recorded(self, position: int, aggregate: str, said: dict[str, Any]) -> None:
+        """A reading; the row says which readings are current and first from here on."""
+        id = source_id(cycle_of(aggregate), said["source"])
+        source = self.sources.get(id) or self._known(id) or self._new(id, position, said)
+        measured_at = said["measured_at"]
+        if measured_at >= source.current_at:
+            source.current, source.current_at, source.said = position, measured_at, said
+        if measured_at <= source.first_at:
+            source.first, source.first_at = position, measured_at
+        get = said.get
+        payload = get("payload")
+        self.readings.append(
+            (
+                id,
+                position,
+                said["reading"],
+                get("amount_usd"),
+                get("balance_usd"),
+                get("credit_usd"),
+                measured_at,
+                said["stated"],
+                None if payload is None else sha256(payload.encode()).hexdigest(),
+                source.current,
+                source.first,
+                None,
+            )
+        )
+        self.changed.add(id)
+
+    def _known(self, id: int) -> _Source | None:
+        row = self.connection.execute("SELECT position FROM budget_source WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            return None
+        source = self.sources[id] = _Source(id, row[0], None)
+        current, first = standing(self.connection, id, 2**62) or (0, 0)
+        for row in self.connection.execute(
+            "SELECT position, measured_at FROM budget_reading WHERE source_id = ? AND position IN (?, ?)", (id, current, first)
+        ):
+            if row[0] == current:
+                source.current, source.current_at = row
+            if row[0] == first:
+                source.first, source.first_at = row
+        return source
+
+    def _new(self, id: int, position: int, said: dict[str, Any]) -> _Source:
+        source = self.sources[id] = _Source(id, position, said)
+        self.connection.execute(
+            "INSERT INTO budget_source (id, cycle_id, name, type, provider, counted, position) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (id, cycle_of_source(id), said["name"], said["type"], said["provider"], said["counted"], position),
+        )
+        return source
+
+    def reading_retracted(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """A reading leaves: the event says which readings stand in its place."""
+        self.flush()
+        self.connection.execute(_BY_TIME)  # a rebuild makes its indexes last, but this look-up needs one
+        id = source_id(cycle_of(aggregate), event["source"])
+        source = self.sources.get(id) or self._known(id)
+        if source is None:
+            return
+        source.said = None
+        source.current, source.current_at = self._place(id, event.get("current")) or (0, "")
+        source.first, source.first_at = self._place(id, event.get("first")) or (0, "~")
+        retracted = event["retracted"]["reading"]
+        place, _ = self._place(id, event["retracted"]) or (0, "")
+        self.connection.execute(
+            "UPDATE budget_reading SET retracted = ? WHERE source_id = ? AND position = ?", (position, id, place)
+        )
+        self.connection.execute(
+            "INSERT INTO budget_retraction VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (position, id, retracted, source.current, source.first, event["reason"], event["recorded_at"], event["recorded_by"]),
+        )
+        self.changed.add(id)
+
+    def _place(self, id: int, standing: dict[str, Any] | None) -> tuple[int, str] | None:
+        if standing is None:
+            return None
+        row = self.connection.execute(
+            "SELECT position FROM budget_reading WHERE source_id = ? AND stated = ? AND measured_at = ? AND number = ?",
+            (id, standing["stated"], standing["measured_at"], standing["reading"]),
+        ).fetchone()
+        return row[0], standing["measured_at"]
+
+    def cycle_opened(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """A new cycle."""
+        self.connection.execute(
+            "INSERT INTO budget_cycle VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                event["cycle"],
+                event["start_date"],
+                event["end_date"],
+                event["target_usd"],
+                event.get("notes"),
+                event["timezone"],
+                event["target_usd"],
+                event["recorded_at"],
+                event["recorded_by"],
+                position,
+            ),
+        )
+
+    def budget_adjusted(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """A top-up or correction: it moves what balances without a credit of their own amount to."""
+        self.flush()
+        cycle = cycle_of(aggregate)
+        self.connection.execute(
+            "INSERT INTO budget_adjustment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                position,
+                cycle,
+                event["adjustment"],
+                event["amount_usd"],
+                event["at"],
+                event["provider"],
+                event["reason"],
+                event["recorded_at"],
+                event["recorded_by"],
+            ),
+        )
+        self._add_to_budget(cycle, event["amount_usd"])
+        balances = "SELECT id FROM budget_source WHERE cycle_id = ? AND balance_usd IS NOT NULL AND credit_usd IS NULL"
+        for (id,) in self.connection.execute(balances, (cycle,)).fetchall():
+            if id in self.sources or self._known(id):
+                self.changed.add(id)
+
+    @exactly
+    def _add_to_budget(self, cycle: int, amount: str) -> None:
+        (budget,) = self.connection.execute("SELECT budget_usd FROM budget_cycle WHERE id = ?", (cycle,)).fetchone()
+        self.connection.execute(
+            "UPDATE budget_cycle SET budget_usd = ? WHERE id = ?", (plain(Decimal(budget) + Decimal(amount)), cycle)
+        )
+
+    def thresholds_changed(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """Other bounds for the grades."""
+        self.connection.execute(
+            "INSERT INTO budget_threshold VALUES (?, ?, ?, ?, ?)",
+            (position, cycle_of(aggregate), event["excellent"], event["good"], event["fair"]),
+        )
+
+    def plug_applied(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """A plug."""
+        self.connection.execute(
+            "INSERT INTO budget_plug VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            (
+                cycle_of(aggregate),
+                event["plug"],
+                position,
+                event["amount_usd"],
+                event["provider"],
+                event["reason"],
+                event.get("evidence"),
+                event["rests_on"],
+                event["recorded_at"],
+                event["recorded_by"],
+            ),
+        )
+
+    def plug_reversed(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """A plug that does not stand any more."""
+        self.connection.execute(
+            "UPDATE budget_plug SET reversed = ? WHERE cycle_id = ? AND number = ?", (position, cycle_of(aggregate), event["plug"])
+        )
+
+    def flush(self) -> None:
+        """Write the readings that wait, and what their sources say now."""
+        self.connection.executemany("INSERT INTO budget_reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.readings)
+        self.readings.clear()
+        for id in self.changed:
+            self._update(self.sources[id])
+        self.changed.clear()
+        if len(self.sources) > SOURCES_IN_MEMORY:
+            self.sources.clear()
+
+    def _update(self, source: _Source) -> None:
+        """Say in `budget_source` what the source says now."""
+        said = self._said(source) if source.current else {}
+        self.connection.execute(
+            "UPDATE budget_source SET currency = ?, amount_usd = ?, balance_usd = ?, credit_usd = ?, measured_at = ?, stated = ?, "
+            "reading = ?, last_updated = ?, raw_payload = ? WHERE id = ?",
+            (
+                said.get("stated_as", {}).get("currency", "USD") if said else None,
+                said.get("amount_usd") or (self._left(cycle_of_source(source.id), said) if said else None),
+                said.get("balance_usd"),
+                said.get("credit_usd"),
+                said.get("measured_at"),
+                said.get("stated"),
+                said.get("reading"),
+                said.get("recorded_at"),
+                said.get("payload"),
+                source.id,
+            ),
+        )
+        source.said = None  # payloads are large, and the log has them
+
+    def _said(self, source: _Source) -> dict[str, Any]:
+        if source.said is not None:
+            return source.said
+        row = self.connection.execute("SELECT state FROM stored_events WHERE position = ?", (source.current,)).fetchone()
+        said: dict[str, Any] = json.loads(row[0])
+        return said
+
+    @exactly
+    def _left(self, cycle: int, said: dict[str, Any]) -> str:
+        """The amount that a balance means."""
+        credit = said.get("credit_usd")
+        if credit is None:
+            (target,) = self.connection.execute("SELECT target_usd FROM budget_cycle WHERE id = ?", (cycle,)).fetchone()
+            topped_up = self.connection.execute(
+                "SELECT amount_usd FROM budget_adjustment WHERE cycle_id = ? AND counts_from <= ? AND provider IN ('', ?)",
+                (cycle, said["measured_at"], said["provider"]),
+            )
+            credit = sum((Decimal(amount) for (amount,) in topped_up), Decimal(target))
+        return plain(Decimal(credit) - Decimal(said["balance_usd"]))
+
+
+# -- questions ------------------------------------------------------------------------------------------------------
+
+
+class Cycle(NamedTuple):
+    """A cycle as it was opened."""
+
+    id: int
+    period: Period
+    target: Decimal
+    notes: str | None
+    opened_at: datetime
+    position: int
+
+
+def cycles(connection: sqlite3.Connection, position: int) -> list[Cycle]:
+    """All cycles opened up to a position, in order."""
+    return [_cycle(row) for row in connection.execute(f"{_CYCLE} WHERE position <= ? ORDER BY id", (position,))]
+
+
+def cycle(connection: sqlite3.Connection, id: int) -> Cycle | None:
+    """One cycle, whenever it was opened."""
+    row = connection.execute(f"{_CYCLE} WHERE id = ?", (id,)).fetchone()
+    return _cycle(row) if row else None
+
+
+_CYCLE = "SELECT id, start_date, end_date, timezone, target_usd, notes, opened_at, position FROM budget_cycle"
+
+
+def _cycle(row: tuple[Any, ...]) -> Cycle:
+    id, first, last, timezone, target, notes, opened_at, position = row
+    period = Period(date.fromisoformat(first), date.fromisoformat(last), timezone)
+    return Cycle(id, period, Decimal(target), notes, from_text(opened_at), position)
+
+
+class AsOf(NamedTuple):
+    """Which events count: those up to `position`, and of them what had been measured by `measured_by` (None: all)."""
+
+    position: int
+    measured_by: datetime | None = None
+
+
+@exactly
+def ledger(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> Ledger:
+    """What a tie-out of a cycle is made from, as it was known."""
+    known = (cycle.id, at.position, until(at, cycle.period))
+    thresholds = connection.execute(
+        "SELECT excellent, good, fair FROM budget_threshold WHERE cycle_id = ? AND position <= ? ORDER BY position DESC LIMIT 1",
+        known[:2],
+    ).fetchone()
+    adjustments = connection.execute(
+        "SELECT amount_usd, counts_from, provider FROM budget_adjustment "
+        "WHERE cycle_id = ? AND position <= ? AND counts_from <= ? ORDER BY position",
+        (*known[:2], as_text(at.measured_by) if at.measured_by else LAST),
+    )
+    plugs: dict[str, Decimal] = {}
+    standing_plugs = connection.execute(
+        "SELECT provider, amount_usd FROM budget_plug WHERE cycle_id = ? AND position <= ? AND rests_on <= ? "
+        "AND (reversed IS NULL OR reversed > ?)",
+        (*known, at.position),
+    )
+    for provider, amount in standing_plugs:
+        plugs[provider] = plugs.get(provider, ZERO) + Decimal(amount)
+    return Ledger(
+        period=cycle.period,
+        target=cycle.target,
+        thresholds=Thresholds(*map(Decimal, thresholds)) if thresholds else Thresholds(),
+        adjustments=tuple(Adjustment(Decimal(a), from_text(counts_from), p) for a, counts_from, p in adjustments),
+        sources=tuple(sources(connection, cycle, at)),
+        plugs=plugs,
+    )
+
+
+def until(at: AsOf, period: Period) -> str:
+    """The latest time that counts, as text: readings after the last day speak of its end."""
+    return as_text(at.measured_by) if at.measured_by and at.measured_by < period.ends else LAST
+
+
+def sources(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> Iterable[Source]:
+    """Every source of a cycle that stood, with what was its current and its first reading."""
+    readings = Readings(connection, cycle, at)
+    named = connection.execute(
+        "SELECT id, name, type, provider, counted FROM budget_source WHERE cycle_id = ? AND position <= ? ORDER BY id",
+        (cycle.id, at.position),
+    )
+    for id, name, type, provider, counted in named.fetchall():
+        found = readings.current_and_first_of(id)
+        if found:
+            yield Source(source_of(id), name, type, provider, bool(counted), *found)
+
+
+class Name(NamedTuple):
+    """What a source is called, and what it is."""
+
+    id: int
+    name: str
+    type: str
+    provider: str
+    counted: bool
+
+
+def names(connection: sqlite3.Connection, cycle: int) -> list[Name]:
+    """Every source a cycle ever named."""
+    rows = connection.execute("SELECT id, name, type, provider, counted FROM budget_source WHERE cycle_id = ?", (cycle,))
+    return [Name(id, name, type, provider, bool(counted)) for id, name, type, provider, counted in rows]
+
+
+def standing(connection: sqlite3.Connection, source_id: int, position: int) -> tuple[int, int] | None:
+    """Where the current and the first reading of a source were, as of a position."""
+    found: tuple[int, int, int] | None = connection.execute(
+        "SELECT current, first, position FROM budget_reading WHERE source_id = ? AND position <= ? ORDER BY position DESC LIMIT 1",
+        (source_id, position),
+    ).fetchone()
+    retracted = connection.execute(
+        "SELECT current, first FROM budget_retraction WHERE source_id = ? AND position <= ? AND position > ? "
+        "ORDER BY position DESC LIMIT 1",
+        (source_id, position, found[2] if found else 0),
+    ).fetchone()
+    current, first = retracted or (found[:2] if found else (0, 0))
+    return (current, first) if current else None
+
+
+class Readings:
+    """The readings of one cycle that stood, as of a position: the past that decisions and questions ask."""
+
+    def __init__(self, connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> None:
+        self.connection, self.cycle, self.at = connection, cycle, at
+        self.until = until(at, cycle.period)
+
+    def last_by(self, source: Source, moment: datetime, without: int = 0) -> Reading | None:
+        """The last reading of a source that counts for a moment; one without a stated time may have been late."""
+        if moment >= self.cycle.period.ends:
+            return self._last(source.number, self.until, self.until, without)
+        return self._last(source.number, min(as_text(moment), self.until), min(as_text(moment + LATE), self.until), without)
+
+    def _last(self, number: int, stated_by: str, unstated_by: str, without: int = 0) -> Reading | None:
+        return self._outermost(number, ((True, stated_by), (False, unstated_by)), "DESC", without)
+
+    def _outermost(self, number: int, bounds: Iterable[tuple[bool, str]], order: str, without: int) -> Reading | None:
+        """The latest (DESC) or earliest (ASC) reading; at equal times the later recorded one."""
+        found: list[tuple[Any, ...]] = []
+        for stated, by in bounds:
+            row = self.connection.execute(
+                f"SELECT measured_at, {_READING} FROM budget_reading INDEXED BY budget_reading_time "
+                "WHERE source_id = ? AND stated = ? AND measured_at <= ? AND position <= ? "
+                "AND (retracted IS NULL OR retracted > ?) AND number <> ? "
+                f"ORDER BY measured_at {order}, position DESC LIMIT 1",
+                (self._id(number), stated, by, self.at.position, self.at.position, without),
+            ).fetchone()
+            if row:
+                found.append(row)
+        if not found:
+            return None
+        outer = max(row[0] for row in found) if order == "DESC" else min(row[0] for row in found)
+        return _reading(max((row for row in found if row[0] == outer), key=lambda row: row[1])[1:])
+
+    def _id(self, number: int) -> int:
+        return source_id(self.cycle.id, number)
+
+    def current_and_first_of(self, id: int) -> tuple[Reading, Reading] | None:
+        """What was current and first in a source."""
+        if self.at.measured_by is not None:
+            return self._by_time(source_of(id), 0)
+        where = standing(self.connection, id, self.at.position)
+        if where is None:
+            return None
+        rows = self.connection.execute(
+            f"SELECT {_READING} FROM budget_reading WHERE source_id = ? AND position IN (?, ?)", (id, *where)
+        )
+        at = {row[0]: _reading(row) for row in rows}
+        return at[where[0]], at[where[1]]
+
+    def _by_time(self, number: int, without: int) -> tuple[Reading, Reading] | None:
+        bounds = ((True, self.until), (False, self.until))
+        current = self._outermost(number, bounds, "DESC", without)
+        first = self._outermost(number, bounds, "ASC", without)
+        return (current, first) if current and first else None
+
+    def current_and_first(self, source: Source, without: int) -> tuple[Reading, Reading] | None:
+        """What would stand in a source without one of its readings."""
+        return self._by_time(source.number, without)
+
+    def statements(self, source: Source, measured_at: datetime) -> Iterable[Statement]:
+        """What a source said with exactly this stated time."""
+        rows = self.connection.execute(
+            "SELECT amount_usd, balance_usd, credit_usd, payload_sha256 FROM budget_reading "
+            "WHERE source_id = ? AND stated = 1 AND measured_at = ? AND retracted IS NULL AND position <= ?",
+            (self._id(source.number), as_text(measured_at), self.at.position),
+        )
+        return [Statement(*map(_decimal, row[:3]), row[3]) for row in rows]
+
+    def reading(self, number: int) -> tuple[int, Reading] | None:
+        """A standing reading and the number of its source."""
+        row = self.connection.execute(
+            f"SELECT source_id, {_READING} FROM budget_reading WHERE source_id BETWEEN ? AND ? AND number = ? AND retracted IS NULL",
+            (self._id(0), self._id(SOURCES), number),
+        ).fetchone()
+        return (source_of(row[0]), _reading(row[1:])) if row else None
+
+    def all(self) -> Iterable[tuple[int, Reading, bool]]:
+        """Every reading in the order recorded, with its source id, and whether it was retracted since."""
+        rows = self.connection.execute(
+            f"SELECT source_id, retracted, {_READING} FROM budget_reading "
+            "WHERE source_id BETWEEN ? AND ? AND position <= ? AND measured_at <= ? ORDER BY position",
+            (self._id(0), self._id(SOURCES), self.at.position, self.until),
+        )
+        for source_id, retracted, *row in rows:
+            yield source_id, _reading(row), retracted is not None and retracted <= self.at.position
+
+
+_READING = "position, number, amount_usd, balance_usd, credit_usd, measured_at, stated"
+
+
+def _reading(row: Sequence[Any]) -> Reading:
+    _, number, amount, balance, credit, measured_at, stated = row
+    return Reading(number, _decimal(amount), _decimal(balance), _decimal(credit), from_text(measured_at), bool(stated))
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -1,0 +1,141 @@
+"""How read models follow the log: start, apply, and the position of the last event seen, in one transaction.
+
+Catching up and rebuilding are the same fold. No clock, no network, no reading of other views.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from json import JSONDecodeError
+from json.decoder import JSONDecoder
+from typing import Any, NamedTuple, Protocol
+
+from ..domain.errors import EventDamaged, NewerBooks
+from . import budget, records
+
+BATCH = 2000
+"""Events read and written at a time: the memory a rebuild takes does not grow with the log."""
+
+Fields = dict[str, Any]
+Handler = Callable[[int, str, Fields], None]
+Progress = Callable[[int], None]
+
+
+class Fold(Protocol):
+    """A fold at work: takes events one by one, and writes what it has at each flush."""
+
+    handlers: Mapping[str, Handler]
+
+    def flush(self) -> None:
+        """Write what was taken in."""
+
+
+class View(NamedTuple):
+    """A read model: its tables and indexes, the events it ignores by name, and its fold."""
+
+    name: str
+    version: int
+    tables: Mapping[str, str]
+    indexes: Sequence[str]
+    ignores: frozenset[str]
+    begin: Callable[[sqlite3.Connection], Fold]
+
+
+VIEWS = (
+    View("budget", budget.VERSION, budget.TABLES, budget.INDEXES, budget.IGNORES, budget.Fold),
+    View("records", records.VERSION, records.TABLES, records.INDEXES, records.IGNORES, records.Fold),
+)
+
+
+def positions(connection: sqlite3.Connection) -> dict[str, int]:
+    """How far each view has seen the log; one of another version has seen nothing."""
+    found = {name: (version, position) for name, version, position in connection.execute("SELECT * FROM view_positions")}
+    newer = [view.name for view in VIEWS if found.get(view.name, (0, 0))[0] > view.version]
+    if newer:
+        raise NewerBooks(f"the read model '{newer[0]}' was written by a newer Mecris: upgrade mecris")
+    return {v.name: found[v.name][1] if found.get(v.name, (0, 0))[0] == v.version else -1 for v in VIEWS}
+
+
+def catch_up(connection: sqlite3.Connection, progress: Progress | None = None) -> None:
+    """Bring every view to the end of the log, in the caller's transaction."""
+    seen = positions(connection)
+    for view in VIEWS:
+        if seen[view.name] < 0:
+            make(connection, view)
+    for start in sorted({max(0, position) for position in seen.values()}):
+        views = [view for view in VIEWS if max(0, seen[view.name]) == start]
+        fold(connection, events_after(connection, start), views, progress)
+    for view in VIEWS:
+        if seen[view.name] < 0:
+            index(connection, view)
+
+
+def rebuild(connection: sqlite3.Connection, progress: Progress | None = None) -> None:
+    """Throw every view away and make it again from the log, in the caller's transaction."""
+    connection.execute("DELETE FROM view_positions")
+    catch_up(connection, progress)
+
+
+def make(connection: sqlite3.Connection, view: View) -> None:
+    """Make the empty tables of a view; indexes come when they are full."""
+    for table, columns in view.tables.items():
+        connection.execute(f"DROP TABLE IF EXISTS main.{table}")
+        connection.execute(f"CREATE TABLE main.{table} {columns}")
+
+
+def index(connection: sqlite3.Connection, view: View) -> None:
+    """Make the indexes of a view."""
+    for statement in view.indexes:
+        connection.execute(statement)
+
+
+def events_after(connection: sqlite3.Connection, position: int) -> Iterator[tuple[int, str, str, str]]:
+    """Position, aggregate, stored name and JSON of every event after a position."""
+    return connection.execute(
+        "SELECT position, originator_id, topic, CAST(state AS TEXT) FROM stored_events WHERE position > ? ORDER BY position",
+        (position,),
+    )
+
+
+def fold(
+    connection: sqlite3.Connection,
+    events: Iterable[tuple[int, str, str, str]],
+    views: Sequence[View],
+    progress: Progress | None = None,
+) -> None:
+    """Take events into the tables of some views on a connection, and note how far they have seen."""
+    folds = [view.begin(connection) for view in views]
+    handlers = {topic: [f.handlers[topic] for f in folds if topic in f.handlers] for topic in _known(views, folds)}
+    decode, position, since = JSONDecoder().decode, None, 0
+    for position, aggregate, topic, state in events:
+        try:
+            fields = decode(state)
+            for handler in handlers[topic]:
+                handler(position, aggregate, fields)
+        except KeyError as error:
+            raise _unreadable(position, topic, topic in handlers) from error
+        except (JSONDecodeError, TypeError, ValueError) as error:
+            raise _unreadable(position, topic, True) from error
+        since += 1
+        if since == BATCH:
+            for f in folds:
+                f.flush()
+            if progress:
+                progress(since)
+            since = 0
+    for f in folds:
+        f.flush()
+    if progress and since:
+        progress(since)
+    if position is not None:
+        rows = [(view.name, view.version, position) for view in views]
+        connection.executemany("INSERT OR REPLACE INTO view_positions VALUES (?, ?, ?)", rows)
+
+
+def _known(views: Sequence[View], folds: Sequence[Fold]) -> set[str]:
+    return {topic for view, f in zip(views, folds, strict=True) for topic in (*view.ignores, *f.handlers)}
+
+
+def _unreadable(position: int, topic: str, known: bool) -> Exception:
+    if known:
+        return EventDamaged(f"event {position} ({topic}) cannot be read: run `mecris audit verify`")
+    return NewerBooks(f"event {position} is a '{topic}', which this Mecris does not know: upgrade mecris")

@@ -1,0 +1,40 @@
+"""What a database complains about, said in our words: one place for SQLite's."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..domain.errors import Busy, Damaged, NotBooks, Unavailable
+
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_BROKEN = {sqlite3.SQLITE_CORRUPT}
+
+
+@contextmanager
+def told(where: str) -> Iterator[None]:
+    """Turn what SQLite raises into an error that says what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _in_our_words(error, where) from error
+
+
+def _in_our_words(error: sqlite3.DatabaseError, where: str) -> Exception:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _BUSY:
+        return Busy(f"another writer holds {where} for too long: try again")
+    if code == sqlite3.SQLITE_NOTADB:
+        return NotBooks(f"{where} is not a database: name another file with --books")
+    if code in _BROKEN:
+        return Damaged(f"{where} is damaged ({error}): restore it from a backup")
+    if code == sqlite3.SQLITE_FULL:
+        return Unavailable(f"the disk is full, nothing was recorded in {where}: make room and try again")
+    if code == sqlite3.SQLITE_READONLY:
+        return Unavailable(f"{where} cannot be written: check its permissions")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return Unavailable(f"{where} cannot be opened: check that the folder exists and that you may write there")
+    if isinstance(error, sqlite3.OperationalError) and code == sqlite3.SQLITE_ERROR and "no such" in str(error):
+        return Damaged(f"{where} is damaged ({error}): restore it from a backup")
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+        return error
+    return Unavailable(f"{where}: {error}")

@@ -1,0 +1,177 @@
+"""The log: eventsourcing's application on our file, with the chain written in the event's own transaction."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from eventsourcing.application import Application, ProcessingEvent
+from eventsourcing.persistence import (
+    AggregateRecorder,
+    ApplicationRecorder,
+    InfrastructureFactory,
+    IntegrityError,
+    Mapper,
+    StoredEvent,
+    TrackingRecorder,
+)
+from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
+from eventsourcing.utils import Environment, EnvType
+
+from ..domain.aggregate import Aggregate
+from ..domain.cycle import BudgetCycle
+from . import chain
+from .file import File
+from .mapper import CycleSnapshot, EventMapper
+
+SNAPSHOT_EVERY = 100
+"""Events of one cycle between two snapshots."""
+REMEMBERED = 256
+"""Cycles kept in memory."""
+
+
+class Stale(IntegrityError):
+    """What was decided on is not the end of the log any more: ask again."""
+
+
+class Archive(SQLiteDatastore):
+    """Gives the library our connections in place of its pool."""
+
+    def __init__(self, file: File) -> None:
+        super().__init__(file.where, originator_id_type="text")
+        self.file = file
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
+        """A cursor in a transaction; one that commits may lie inside the pen of the caller."""
+        with self.file.pen() if commit else self.file.reading() as connection:
+            cursor = connection.cursor()
+            cursor.row_factory = sqlite3.Row  # type: ignore[assignment]  # the stubs forget that cursors have one
+            try:
+                yield SQLiteCursor(cursor)
+            finally:
+                cursor.close()
+
+
+class ChainedRecorder(SQLiteApplicationRecorder):
+    """Appends events at the end of the log, each with its link."""
+
+    def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **facts: Any) -> Sequence[int]:
+        recorded_at: str = facts["recorded_at"]
+        c.execute("SELECT position, recorded_at, link FROM event_chain ORDER BY position DESC LIMIT 1")
+        found = c.fetchone()
+        position, before, link = found or (0, "", chain.GENESIS)
+        if recorded_at < before:
+            raise Stale("the log has moved on")
+        last = position + len(stored_events)
+        rows: list[tuple[Any, ...]] = []
+        links: list[tuple[Any, ...]] = []
+        for position, s in enumerate(stored_events, position + 1):
+            oid = str(s.originator_id)
+            link = chain.link_of(link, position, last, recorded_at, oid, s.originator_version, s.topic, s.state)
+            rows.append((position, oid, s.originator_version, s.topic, s.state))
+            links.append((position, last, recorded_at, link))
+        try:
+            c.executemany("INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)", rows)
+        except sqlite3.IntegrityError as error:
+            raise Stale("another writer was first") from error
+        c.executemany("INSERT INTO event_chain VALUES (?, ?, ?, ?)", links)
+        return range(last - len(rows) + 1, last + 1)
+
+
+class LastSnapshot(SQLiteAggregateRecorder):
+    """Keeps one snapshot of each aggregate: older ones answer nothing."""
+
+    def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any) -> None:
+        for s in stored_events:
+            c.execute("DELETE FROM stored_snapshots WHERE originator_id = ?", (s.originator_id,))
+        super()._insert_events(c, stored_events)
+
+
+class Factory(InfrastructureFactory[TrackingRecorder]):
+    """Makes the library's parts on one of our files."""
+
+    def __init__(self, env: Environment, file: File) -> None:
+        super().__init__(env)
+        self.archive = Archive(file)
+
+    def application_recorder(self) -> ApplicationRecorder:
+        return ChainedRecorder(self.archive)
+
+    def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
+        return LastSnapshot(self.archive, f"stored_{purpose}")
+
+    def tracking_recorder(self, tracking_recorder_class: Any = None) -> Any:
+        raise AssertionError("read models follow the log by themselves")
+
+    def process_recorder(self) -> Any:
+        raise AssertionError("read models follow the log by themselves")
+
+
+class Log(Application[str]):
+    """The event-sourced application behind the books."""
+
+    is_snapshotting_enabled = True
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        super().__init__()
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
+        """Settings of our own: what stands in the environment of an embedding program is not for us."""
+        return Environment(
+            name,
+            {
+                "IS_SNAPSHOTTING_ENABLED": "y",
+                "AGGREGATE_CACHE_MAXSIZE": str(REMEMBERED),
+                "DEEPCOPY_FROM_AGGREGATE_CACHE": "n",
+            },
+        )
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[TrackingRecorder]:
+        return Factory(env, self.file)
+
+    def construct_mapper(self) -> Mapper[str]:
+        return EventMapper()
+
+    def remembered(self, key: str) -> Aggregate | None:
+        """An aggregate as we last saw it; another process may have moved on since."""
+        assert self.repository.cache is not None
+        try:
+            return self.repository.cache.get(key)  # type: ignore[return-value]  # we keep only our own aggregates
+        except KeyError:
+            return None
+
+    def keep(self, aggregate: Aggregate) -> None:
+        """Remember an aggregate whose events are in the log."""
+        assert self.repository.cache is not None
+        self.repository.cache.put(aggregate.id, aggregate)
+
+    def forget_all(self) -> None:
+        """Forget every aggregate: one of them may hold what did not reach the log."""
+        self._repository = self.construct_repository()
+
+    def append(self, aggregate: Aggregate, recorded_at: str) -> int:
+        """Write what was decided; raises `Stale` if it was not decided on the end of the log. Returns the position."""
+        recordings = self.save(aggregate, recorded_at=recorded_at)
+        return recordings[-1].notification.id
+
+    def next_cycle(self) -> int:
+        """The number of the cycle to be opened next."""
+        with self.file.reading() as connection:
+            found = connection.execute(
+                "SELECT originator_id FROM stored_events WHERE originator_id > 'cycle-' AND originator_id < 'cycle.' "
+                "ORDER BY originator_id DESC LIMIT 1"
+            ).fetchone()
+        return int(found[0].removeprefix("cycle-")) + 1 if found else 1
+
+    def _take_snapshots(self, processing_event: ProcessingEvent[str]) -> None:
+        """Snapshot what is in memory, in the write's own transaction, each time a hundred events are full."""
+        assert self.snapshots is not None
+        for aggregate in processing_event.aggregates.values():
+            mine = [e for e in processing_event.events if e.originator_id == aggregate.id]
+            crossed = aggregate.version // SNAPSHOT_EVERY > (mine[0].originator_version - 1) // SNAPSHOT_EVERY if mine else False
+            if crossed and isinstance(aggregate, BudgetCycle):
+                self.snapshots.put(
+                    [CycleSnapshot(originator_id=aggregate.id, originator_version=aggregate.version, state=aggregate.state)]
+                )

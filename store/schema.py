@@ -1,0 +1,73 @@
+"""The shape of the file: its identity, its version, the tables of the log, and the way from one version to the next.
+
+Read models have versions of their own (see `projections`); they can be thrown away, these tables cannot.
+"""
+
+import sqlite3
+from collections.abc import Callable
+
+from ..domain.errors import NewerBooks, NotBooks
+
+APPLICATION_ID = 0x4D656372
+"""'Mecr' in the header of the file, so that `file` and we can tell what it is."""
+VERSION = 1
+
+LOG = (
+    # The library's table, with positions of our own: dense, and never used twice.
+    """CREATE TABLE stored_events (
+        position INTEGER PRIMARY KEY,
+        originator_id TEXT NOT NULL,
+        originator_version INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        state BLOB NOT NULL,
+        UNIQUE (originator_id, originator_version))""",
+    # `last` is the last position of the same write, `link` the SHA-256 described in `chain`.
+    """CREATE TABLE event_chain (
+        position INTEGER PRIMARY KEY,
+        last INTEGER NOT NULL,
+        recorded_at TEXT NOT NULL,
+        link BLOB NOT NULL)""",
+    """CREATE TABLE stored_snapshots (
+        originator_id TEXT NOT NULL,
+        originator_version INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        state BLOB NOT NULL,
+        PRIMARY KEY (originator_id, originator_version)) WITHOUT ROWID""",
+    """CREATE TABLE idempotency_keys (
+        key TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        answer TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE view_positions (
+        view TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        position INTEGER NOT NULL) WITHOUT ROWID""",
+)
+
+UPGRADES: dict[int, Callable[[sqlite3.Connection], None]] = {}
+"""From each older version, what makes it the next one; runs in one transaction with the new version number."""
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make an empty database the books."""
+    for statement in LOG:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def version_of(connection: sqlite3.Connection, where: str) -> int:
+    """The version of the books in a database; refuses what is not ours or too new."""
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise NotBooks(f"{where} is a database, but not of Mecris: name another file with --books")
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise NewerBooks(f"{where} was written by a newer Mecris (format {version}, this one reads up to {VERSION}): upgrade mecris")
+    return version
+
+
+def upgrade(connection: sqlite3.Connection, where: str) -> None:
+    """Bring older books up to date; the caller's transaction makes it all or nothing."""
+    for version in range(version_of(connection, where), VERSION):
+        UPGRADES[version](connection)
+        connection.execute("DELETE FROM stored_snapshots")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
