@@ -8,7 +8,7 @@ are never more than two attempts.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -63,8 +63,10 @@ class Writer:
     def handle(self, order: c.Command, key: str | None) -> Answer:
         """Do what an order says, or refuse it."""
         with self._turn:
-            with suppress(Unsure, Refused, Stale):
+            try:
                 return self._at_first_attempt(order, key)
+            except (Unsure, Refused, Stale):
+                pass
             with self._remembering_only_what_is_written(), self.file.pen() as connection:
                 return self._with_the_pen(connection, order, key)
 
@@ -88,10 +90,14 @@ class Writer:
         decided = self._decide(cycle, order, self._stamp(self._last), cast(Past, Unread()))
         if not decided.answer["recorded"]:
             raise Unsure
-        with self._remembering_only_what_is_written(), self.file.pen() as connection:
-            if key is not None and _kept(connection, key):
-                raise Unsure
-            return self._write(connection, decided, order, key)
+        try:
+            with self.file.pen() as connection:
+                if key is not None and _kept(connection, key):
+                    raise Unsure
+                return self._write(connection, decided, order, key)
+        except BaseException:
+            self.log.forget_all()
+            raise
 
     def _with_the_pen(self, connection: sqlite3.Connection, order: c.Command, key: str | None) -> Answer:
         kept = _kept(connection, key) if key is not None else None
@@ -126,7 +132,7 @@ class Writer:
         aggregate, answer = decided
         if aggregate.pending_events:
             self._last = as_text(aggregate.pending_events[-1].timestamp)
-            answer["position"] = self.log.append(aggregate, self._last)
+            answer["position"] = self.log.append(connection, aggregate, self._last)
             self.log.keep(aggregate)
         else:
             answer["position"] = chain.head(connection).position

@@ -48,7 +48,8 @@ class Aggregate(BaseAggregate[str]):
             via=stamp.via,
             **facts,
         )
-        event.mutate(self)
+        self.evolve(event)  # what `event.mutate(self)` comes to: whose it is and which version were set just above
+        self.version = event.originator_version
         self.pending_events.append(event)
 
     def marked(self) -> tuple[int, Any]:

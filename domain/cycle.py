@@ -151,7 +151,7 @@ class BudgetCycle(Aggregate):
         return self._said(said, source, reading)
 
     def _said(self, said: Said, source: int, reading: int | None) -> Answer:
-        amount = self.state.ledger().amount_of(said.reading(0), said.provider)
+        amount = said.amount if said.amount is not None else self.state.ledger().amount_of(said.reading(0), said.provider)
         return {
             "source_id": source_id(self.state.cycle, source),
             "source": said.name,

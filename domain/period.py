@@ -73,7 +73,7 @@ class Period(NamedTuple):
 
     def midnight(self, of: date) -> datetime:
         """The first moment of a day in this zone, in UTC."""
-        return datetime.combine(of, time(), zone(self.timezone)).astimezone(UTC)
+        return _midnight(of, self.timezone)
 
     def today(self, now: datetime) -> date:
         """The calendar day it is here."""
@@ -102,6 +102,11 @@ class Period(NamedTuple):
 
     def _in_utc(self, moment: datetime) -> datetime:
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone(self.timezone))).astimezone(UTC)
+
+
+@lru_cache
+def _midnight(of: date, timezone: str) -> datetime:
+    return datetime.combine(of, time(), zone(timezone)).astimezone(UTC)
 
 
 def _parse(when: When) -> datetime | date:

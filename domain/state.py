@@ -4,7 +4,8 @@ Nothing here refuses: what is stored has happened, even if today's rules would f
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -48,7 +49,9 @@ class CycleState:
 
     def copy(self) -> "CycleState":
         """The same state, to be evolved apart."""
-        return replace(self, adjustments=self.adjustments.copy(), sources=self.sources.copy(), plugs=self.plugs.copy())
+        twin = copy(self)
+        twin.adjustments, twin.sources, twin.plugs = self.adjustments.copy(), self.sources.copy(), self.plugs.copy()
+        return twin
 
     def evolve(self, event: e.Event) -> None:
         """Take in what has happened."""

@@ -16,10 +16,11 @@ def told(where: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise _in_our_words(error, where) from error
+        raise in_our_words(error, where) from error
 
 
-def _in_our_words(error: sqlite3.DatabaseError, where: str) -> Exception:
+def in_our_words(error: sqlite3.DatabaseError, where: str) -> Exception:
+    """The error to raise for what SQLite raised; mistakes of our own code stay what they are."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _BUSY:
         return Busy(f"another writer holds {where} for too long: try again")

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock, get_ident
+from types import TracebackType
 
 from ..domain.errors import NotBooks, Unavailable
 from . import schema
-from .faults import told
+from .faults import in_our_words, told
 
 PATIENCE = 30.0
 """Seconds to wait for another writer."""
@@ -100,44 +101,44 @@ class File:
         except IndexError:
             return self._connect()
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> "Reading":
         """A connection in one read transaction: all that is asked in it sees the same books."""
-        if self._holder == get_ident() and self._writer is not None:
-            yield self._writer
-            return
-        with told(self.where):
-            connection = self._take_reader()
-            try:
-                connection.execute("BEGIN")
-                yield connection
-            finally:
-                connection.rollback()
-                self._readers.append(connection)
+        return Reading(self)
 
-    @contextmanager
-    def pen(self) -> Iterator[sqlite3.Connection]:
+    def pen(self) -> "Pen":
         """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests."""
-        if self._holder == get_ident() and self._writer is not None:
-            yield self._writer
-            return
-        with self._turn, told(self.where):
+        return Pen(self)
+
+    @property
+    def in_hand(self) -> sqlite3.Connection | None:
+        """The writing connection, if this thread holds the pen."""
+        return self._writer if self._holder == get_ident() else None
+
+    def _take_pen(self) -> sqlite3.Connection:
+        self._turn.acquire()
+        try:
             if self._closed:
                 raise Unavailable(f"these books are closed: open {self.where} again")
             if self._writer is None:
                 self._writer = self._connect()
-            connection = self._writer
-            connection.execute("BEGIN IMMEDIATE")
+            self._writer.execute("BEGIN IMMEDIATE")
             self._holder = get_ident()
-            try:
-                yield connection
+            return self._writer
+        except BaseException:
+            self._turn.release()
+            raise
+
+    def _put_pen_down(self, written: bool) -> None:
+        connection = self._writer
+        assert connection is not None  # it was taken
+        try:
+            if written:
                 connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.rollback()
-                raise
-            finally:
-                self._holder = None
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+            self._holder = None
+            self._turn.release()
 
     def tidy(self) -> None:
         """After one very large write: move it out of the write-ahead log, for which every small one would pay."""
@@ -154,6 +155,62 @@ class File:
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
+
+
+class Pen:
+    """A write transaction; a class and not a generator, because every order goes through it."""
+
+    __slots__ = ("_file", "_outer")
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._outer = self._file.in_hand
+        if self._outer is not None:
+            return self._outer
+        try:
+            return self._file._take_pen()
+        except sqlite3.DatabaseError as error:
+            raise in_our_words(error, self._file.where) from error
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._outer is not None:
+            return
+        try:
+            self._file._put_pen_down(written=error is None)
+        except sqlite3.DatabaseError as failed:
+            raise in_our_words(failed, self._file.where) from failed
+        if isinstance(error, sqlite3.DatabaseError):
+            raise in_our_words(error, self._file.where) from error
+
+
+class Reading:
+    """A read transaction; inside the pen it reads what is being written."""
+
+    __slots__ = ("_connection", "_file")
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> sqlite3.Connection:
+        inside = self._file.in_hand
+        if inside is not None:
+            return inside
+        try:
+            self._connection = self._file._take_reader()
+            self._connection.execute("BEGIN")
+        except sqlite3.DatabaseError as error:
+            raise in_our_words(error, self._file.where) from error
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._connection is not None:
+            self._connection.rollback()
+            self._file._readers.append(self._connection)
+        if isinstance(error, sqlite3.DatabaseError):
+            raise in_our_words(error, self._file.where) from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from eventsourcing.application import Application, ProcessingEvent
+from eventsourcing.application import Application
 from eventsourcing.persistence import (
     AggregateRecorder,
     ApplicationRecorder,
@@ -56,27 +56,21 @@ class Archive(SQLiteDatastore):
 class ChainedRecorder(SQLiteApplicationRecorder):
     """Appends events at the end of the log, each with its link."""
 
-    def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **facts: Any) -> Sequence[int]:
-        recorded_at: str = facts["recorded_at"]
-        c.execute("SELECT position, recorded_at, link FROM event_chain ORDER BY position DESC LIMIT 1")
-        found = c.fetchone()
-        position, before, link = found or (0, "", chain.GENESIS)
+    def append(self, connection: sqlite3.Connection, stored_events: Sequence[StoredEvent], recorded_at: str) -> int:
+        """Write events and their links; returns the last position, or raises `Stale` if others have written since."""
+        position, before, link = chain.head(connection)
         if recorded_at < before:
             raise Stale("the log has moved on")
         last = position + len(stored_events)
-        rows: list[tuple[Any, ...]] = []
-        links: list[tuple[Any, ...]] = []
         for position, s in enumerate(stored_events, position + 1):
-            oid = str(s.originator_id)
-            link = chain.link_of(link, position, last, recorded_at, oid, s.originator_version, s.topic, s.state)
-            rows.append((position, oid, s.originator_version, s.topic, s.state))
-            links.append((position, last, recorded_at, link))
-        try:
-            c.executemany("INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)", rows)
-        except sqlite3.IntegrityError as error:
-            raise Stale("another writer was first") from error
-        c.executemany("INSERT INTO event_chain VALUES (?, ?, ?, ?)", links)
-        return range(last - len(rows) + 1, last + 1)
+            oid, version, topic, state = str(s.originator_id), s.originator_version, s.topic, s.state
+            link = chain.link_of(link, position, last, recorded_at, oid, version, topic, state)
+            try:
+                connection.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)", (position, oid, version, topic, state))
+            except sqlite3.IntegrityError as error:
+                raise Stale("another writer was first") from error
+            connection.execute("INSERT INTO event_chain VALUES (?, ?, ?, ?)", (position, last, recorded_at, link))
+        return last
 
 
 class LastSnapshot(SQLiteAggregateRecorder):
@@ -151,10 +145,24 @@ class Log(Application[str]):
         """Forget every aggregate: one of them may hold what did not reach the log."""
         self._repository = self.construct_repository()
 
-    def append(self, aggregate: Aggregate, recorded_at: str) -> int:
-        """Write what was decided; raises `Stale` if it was not decided on the end of the log. Returns the position."""
-        recordings = self.save(aggregate, recorded_at=recorded_at)
-        return recordings[-1].notification.id
+    def append(self, connection: sqlite3.Connection, aggregate: Aggregate, recorded_at: str) -> int:
+        """Write what was decided; raises `Stale` if it was not decided on the end of the log. Returns the position.
+
+        Stands in for the library's `save`, whose checks of protocols at run time cost more than the write itself.
+        """
+        rows = [self.mapper.to_stored_event(event) for event in aggregate.collect_events()]
+        assert isinstance(self.recorder, ChainedRecorder)
+        last = self.recorder.append(connection, rows, recorded_at)
+        if aggregate.version // SNAPSHOT_EVERY > (aggregate.version - len(rows)) // SNAPSHOT_EVERY:
+            self._take_snapshot(aggregate)
+        return last
+
+    def _take_snapshot(self, aggregate: Aggregate) -> None:
+        """Snapshot what is in memory, in the write's own transaction."""
+        assert self.snapshots is not None
+        if isinstance(aggregate, BudgetCycle):
+            taken = CycleSnapshot(originator_id=aggregate.id, originator_version=aggregate.version, state=aggregate.state)
+            self.snapshots.put([taken])
 
     def next_cycle(self) -> int:
         """The number of the cycle to be opened next."""
@@ -164,14 +172,3 @@ class Log(Application[str]):
                 "ORDER BY originator_id DESC LIMIT 1"
             ).fetchone()
         return int(found[0].removeprefix("cycle-")) + 1 if found else 1
-
-    def _take_snapshots(self, processing_event: ProcessingEvent[str]) -> None:
-        """Snapshot what is in memory, in the write's own transaction, each time a hundred events are full."""
-        assert self.snapshots is not None
-        for aggregate in processing_event.aggregates.values():
-            mine = [e for e in processing_event.events if e.originator_id == aggregate.id]
-            crossed = aggregate.version // SNAPSHOT_EVERY > (mine[0].originator_version - 1) // SNAPSHOT_EVERY if mine else False
-            if crossed and isinstance(aggregate, BudgetCycle):
-                self.snapshots.put(
-                    [CycleSnapshot(originator_id=aggregate.id, originator_version=aggregate.version, state=aggregate.state)]
-                )
