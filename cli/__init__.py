@@ -1,0 +1,1 @@
+"""The front door: parse, hand over, show. One module per noun."""

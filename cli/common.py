@@ -1,0 +1,74 @@
+"""What commands share: the books, the options that many have, and how answers are written."""
+
+import sys
+from collections.abc import Callable, Iterable
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..books import Books
+from ..books.answers import Answer, to_json
+
+if TYPE_CHECKING:
+    from ..domain.commands import Command
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Amount(click.ParamType):
+    """A number in decimal digits, kept as it is written; whether it makes sense is for the books to say."""
+
+    name = "usd"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value).strip()
+        try:
+            Decimal(text)
+        except InvalidOperation:
+            self.fail(f"{value!r} is not a number: write it like 5.42", param, ctx)
+        return text
+
+
+USD = Amount()
+CYCLE = click.option("--cycle", "cycle_id", type=int, required=True, metavar="ID", help="The number of the cycle.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+KEY = click.option("--idempotency-key", "key", metavar="K", help="The same order again with the same key records nothing.")
+REASON = click.option("--reason", required=True, metavar="T", help="Why, in a few words.")
+
+
+def asked_at(command: F) -> F:
+    """The two times of every question."""
+    command = click.option("--measured-by", metavar="WHEN", help="What had happened by then, by all that is known.")(command)
+    return click.option("--as-of", metavar="WHEN", help="What was known then: a position, a date, or a date-time.")(command)
+
+
+def books() -> Books:
+    """The books that the command line names; closed when the command is done."""
+    ctx = click.get_current_context()
+    return ctx.with_resource(Books.open(ctx.find_root().obj, via="cli"))
+
+
+def tell(line: str) -> None:
+    """Say something to the person; answers go elsewhere."""
+    click.echo(line, err=True)
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Say what a person should know before trusting an answer."""
+    for line in lines:
+        tell(f"{click.style('warning', fg='yellow')}: {line}")
+
+
+def order(command: "Command", key: str | None) -> tuple[Books, Answer]:
+    """Hand an order over; talks about repetition and warnings."""
+    opened = books()
+    answer = opened.handle(command, idempotency_key=key)
+    if answer.replayed:
+        tell("replayed: this order was done before, here is its first answer again")
+    return opened, answer
+
+
+def write_json(answer: Any) -> None:
+    """Write an answer for programs."""
+    click.echo(to_json(answer, indent=2 if sys.stdout.isatty() else None))

@@ -1,0 +1,102 @@
+"""`mecris`: the root of the command line, and the one place where an error becomes an exit code."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from ..domain.errors import Conflict, Damaged, MecrisError, NotFound, Refused, Unavailable
+
+EXITS = ((Refused, 3), (Conflict, 4), (Damaged, 5), (Unavailable, 6))
+FAULT, INTERRUPTED = 6, 130
+
+_GROUPS = {
+    "audit": "The log as it is, the chain recomputed, the read models rebuilt.",
+    "budget": "Cycles, what meters and dashboards say, plugs, and what is left.",
+    "completion": "Print the shell completion for bash, zsh or fish.",
+    "demo": "Play the founding story on a scratch file.",
+}
+
+
+class Lazy(click.Group):
+    """Imports a group only when it is used: a question should start fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_GROUPS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _GROUPS:
+            return None
+        command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_GROUPS.items()))
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"mecris {version('mecris')}")
+        ctx.exit()
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--books", metavar="LOCATION", help="The file of the books.  [env: MECRIS_BOOKS; default: in your data directory]")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+@click.pass_context
+def mecris(ctx: click.Context, books: str | None) -> None:
+    """How much budget is left for LLM providers, and why should I believe it?
+
+    Mecris keeps what meters, dashboards and people say about spend as events, compares and grades it, and
+    ties it out: budget = tracked + plugged + unexplained + remaining.
+    """
+    ctx.obj = books
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that `design` gives the outcome."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code."""
+    try:
+        code: Any = mecris.main(arguments, prog_name="mecris", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: nothing more was recorded", err=True)
+        return INTERRUPTED
+    except MecrisError as error:
+        click.echo(f"{_kind(error)}: {error.message}", err=True)
+        return next(code for kind, code in EXITS if isinstance(error, kind))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
+        return 0
+    except Exception as fault:  # the last line of defence: a person never sees a bare traceback
+        return _our_fault(fault)
+
+
+def _kind(error: MecrisError) -> str:
+    if isinstance(error, NotFound):
+        return "not found"
+    return {3: "refused", 4: "conflict", 5: "damaged", 6: "could not be done"}[
+        next(code for kind, code in EXITS if isinstance(error, kind))
+    ]
+
+
+def _our_fault(fault: Exception) -> int:
+    if os.environ.get("MECRIS_DEBUG"):
+        raise fault
+    what = f"{type(fault).__name__}: {fault}".splitlines()[0]
+    click.echo(f"could not be done: {what}\nThis is a fault of Mecris; MECRIS_DEBUG=1 shows where. Please report it.", err=True)
+    return FAULT
