@@ -54,7 +54,10 @@ def log(file: File, cycle_id: int | None, since: int, limit: int | None) -> Iter
     """Events after a position, in order, of one cycle or of all."""
     with file.reading() as connection:
         if cycle_id is not None and not _holds(connection, cycle_id):
-            raise NotFound(f"there is no cycle {cycle_id}: `mecris budget cycle list` shows those there are", code="cycle-not-found")
+            raise NotFound(
+                f"there is no cycle {cycle_id}: `mecris budget cycle list` shows those there are",
+                code="cycle-not-found",
+            )
         rows = connection.execute(
             "SELECT e.position, e.originator_id, e.topic, e.state FROM stored_events e "
             "WHERE e.position > ? AND (? IS NULL OR e.originator_id = ?) ORDER BY e.position LIMIT ?",
@@ -116,7 +119,9 @@ def replay(file: File, progress: follow.Progress | None) -> Replay:
         connection = sqlite3.connect("", uri=True, isolation_level=None)
         try:
             connection.execute("ATTACH ? AS live", (f"{file.path.absolute().as_uri()}?mode=ro",))
-            connection.execute("CREATE TABLE main.view_positions (view TEXT PRIMARY KEY, version INTEGER, position INTEGER)")
+            connection.execute(
+                "CREATE TABLE main.view_positions (view TEXT PRIMARY KEY, version INTEGER, position INTEGER)"
+            )
             connection.execute("BEGIN")
             faults = list(chain.faults(connection))
             follow.catch_up(connection, progress)

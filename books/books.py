@@ -67,7 +67,9 @@ class Books:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -99,12 +101,16 @@ class Books:
 
     # -- questions ----------------------------------------------------------------------------------------------
 
-    def status(self, cycle_id: int | None = None, *, as_of: When | int | None = None, measured_by: When | None = None) -> Answer:
+    def status(
+        self, cycle_id: int | None = None, *, as_of: When | int | None = None, measured_by: When | None = None
+    ) -> Answer:
         """How much is left of a cycle (none named: the one that today falls in), and why one should believe it."""
         with self._asking() as ask:
             return ask.status(self._book(ask, cycle_id, as_of, measured_by))
 
-    def discrepancies(self, cycle_id: int, *, as_of: When | int | None = None, measured_by: When | None = None) -> Answer:
+    def discrepancies(
+        self, cycle_id: int, *, as_of: When | int | None = None, measured_by: When | None = None
+    ) -> Answer:
         """Every pair of a realtime and a manual source, graded and put in words."""
         with self._asking() as ask:
             return ask.discrepancies(self._book(ask, cycle_id, as_of, measured_by))

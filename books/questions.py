@@ -54,7 +54,10 @@ class Questions:
         found = budget.cycle(self.connection, id)
         if found is None:
             known = ", ".join(str(c.id) for c in budget.cycles(self.connection, self.position)) or "none"
-            raise NotFound(f"there is no cycle {id} (there are: {known}): `mecris budget cycle list` shows them", code="cycle-not-found")
+            raise NotFound(
+                f"there is no cycle {id} (there are: {known}): `mecris budget cycle list` shows them",
+                code="cycle-not-found",
+            )
         return found
 
     def current_cycle(self) -> Cycle:
@@ -64,7 +67,9 @@ class Questions:
         if len(current) == 1:
             return current[0]
         if not cycles:
-            raise NotFound("the books hold no cycle yet: open one with `mecris budget cycle create`", code="cycle-not-found")
+            raise NotFound(
+                "the books hold no cycle yet: open one with `mecris budget cycle create`", code="cycle-not-found"
+            )
         listed = "; ".join(f"{c.id} ({c.period.first_day} to {c.period.last_day})" for c in current or cycles)
         why = "today falls in several cycles" if current else "today falls in no cycle"
         raise RuleRefused(f"{why}: say which with --cycle, of {listed}", code="which-cycle")
@@ -86,7 +91,9 @@ class Questions:
             return Moment(self.position, self.now, None, None)
         if isinstance(as_of, str) and as_of.strip().isdecimal():
             as_of = int(as_of.strip())
-        position, now = self._at_position(as_of) if isinstance(as_of, int) else self._at_time(cycle.period.end_of(as_of, self.now))
+        position, now = (
+            self._at_position(as_of) if isinstance(as_of, int) else self._at_time(cycle.period.end_of(as_of, self.now))
+        )
         if position < cycle.position:
             raise TimeRefused(
                 f"as of {as_of}, cycle {cycle.id} was not known yet: it was opened at {time_text(cycle.opened_at)} "
@@ -97,13 +104,17 @@ class Questions:
 
     def _at_position(self, position: int) -> tuple[int, datetime]:
         if not 1 <= position <= self.position:
-            raise TimeRefused(f"there is no position {position}: the log has 1 to {self.position}", code="position-not-found")
+            raise TimeRefused(
+                f"there is no position {position}: the log has 1 to {self.position}", code="position-not-found"
+            )
         end = chain.end_of_write(self.connection, position)
         return end, chain.recorded_at(self.connection, end)
 
     def _at_time(self, moment: datetime) -> tuple[int, datetime]:
         if moment > self.now + LATE:
-            raise TimeRefused(f"{time_text(moment)} has not come yet: what will be known then, nobody knows", code="future")
+            raise TimeRefused(
+                f"{time_text(moment)} has not come yet: what will be known then, nobody knows", code="future"
+            )
         return min(chain.last_by(self.connection, as_text(moment)), self.position), min(moment, self.now)
 
     # -- the figures --------------------------------------------------------------------------------------------
@@ -244,7 +255,13 @@ def _provider(p: Provider) -> dict[str, Any]:
 def _pair(cycle: Cycle, pair: Pair) -> dict[str, Any]:
     def side(source: Source, reading: Reading, amount: Decimal) -> dict[str, Any]:
         id = source_id(cycle.id, source.number)
-        return {"id": id, "name": source.name, "type": source.type, "amount_usd": amount, "measured_at": time_text(reading.measured_at)}
+        return {
+            "id": id,
+            "name": source.name,
+            "type": source.type,
+            "amount_usd": amount,
+            "measured_at": time_text(reading.measured_at),
+        }
 
     return {
         "source_a": side(pair.meter, pair.meter_reading, pair.meter_amount),

@@ -116,7 +116,10 @@ class Writer:
         try:
             cycle = self.log.repository.get(cycle_key(order.cycle_id), deepcopy_from_cache=False)
         except AggregateNotFoundError:
-            raise NotFound(f"there is no cycle {order.cycle_id}: `mecris budget cycle list` shows those there are", code="cycle-not-found") from None
+            raise NotFound(
+                f"there is no cycle {order.cycle_id}: `mecris budget cycle list` shows those there are",
+                code="cycle-not-found",
+            ) from None
         return self._decide(cycle, order, stamp, cast(Past, CaughtUp(connection, cycle)))
 
     def _decide(self, cycle: Aggregate, order: c.CycleCommand, stamp: Stamp, past: Past) -> Decided:

@@ -18,7 +18,9 @@ def audit() -> None:
 
 @audit.command("log")
 @click.option("--cycle", "cycle_id", type=int, metavar="ID", help="Only this cycle.")
-@click.option("--since", type=click.IntRange(0), default=0, metavar="POSITION", help="Only what comes after this position.")
+@click.option(
+    "--since", type=click.IntRange(0), default=0, metavar="POSITION", help="Only what comes after this position."
+)
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many events.")
 @JSON
 def log(cycle_id: int | None, since: int, limit: int | None, as_json: bool) -> None:
@@ -27,7 +29,9 @@ def log(cycle_id: int | None, since: int, limit: int | None, as_json: bool) -> N
     if as_json:
         return _stream(events)
     for event in events:
-        first = {name: event.pop(name) for name in ("position", "recorded_at", "recorded_by", "via", "event", "cycle_id")}
+        first = {
+            name: event.pop(name) for name in ("position", "recorded_at", "recorded_by", "via", "event", "cycle_id")
+        }
         event.pop("cycle", None)
         facts = "  ".join(f"{name}={_brief(value)}" for name, value in event.items())
         click.echo(
@@ -47,7 +51,13 @@ def _stream(events: Any) -> None:
 
 def _brief(value: Any) -> str:
     text = value if isinstance(value, str) else to_json(value)
-    return repr(text if len(text) <= 60 else f"{text[:57]}...") if isinstance(value, str) else text if len(text) <= 120 else "..."
+    return (
+        repr(text if len(text) <= 60 else f"{text[:57]}...")
+        if isinstance(value, str)
+        else text
+        if len(text) <= 120
+        else "..."
+    )
 
 
 @audit.command("verify")
@@ -84,7 +94,9 @@ def replay(as_json: bool) -> int:
             }
         )
     else:
-        click.echo(f"{found.events:,} events replayed, {_count(found.differences, 'difference')}, {found.events_per_second:,} events/s")
+        click.echo(
+            f"{found.events:,} events replayed, {_count(found.differences, 'difference')}, {found.events_per_second:,} events/s"
+        )
     for fault in found.faults:
         tell(f"damaged: {fault.what}")
     for difference in found.examples:

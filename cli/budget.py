@@ -21,7 +21,13 @@ budget.add_command(cycle)
 
 
 @budget.command("status")
-@click.option("--cycle", "cycle_id", type=int, metavar="ID", help="The number of the cycle.  [default: the one that today falls in]")
+@click.option(
+    "--cycle",
+    "cycle_id",
+    type=int,
+    metavar="ID",
+    help="The number of the cycle.  [default: the one that today falls in]",
+)
 @asked_at
 @JSON
 def status(cycle_id: int | None, as_of: str | None, measured_by: str | None, as_json: bool) -> None:
@@ -57,16 +63,32 @@ def sources(cycle_id: int, history: bool, as_of: str | None, measured_by: str | 
 @budget.command("add-source")
 @CYCLE
 @click.option("--name", required=True, metavar="N", help="What the source is called; a new name is a new source.")
-@click.option("--type", "kind", type=click.Choice(["realtime", "manual"]), help="A meter or API, or read by a person. Needed for a new source.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["realtime", "manual"]),
+    help="A meter or API, or read by a person. Needed for a new source.",
+)
 @click.option("--amount", type=USD, metavar="USD", help="What the cycle has cost so far.")
 @click.option("--remaining", type=USD, metavar="USD", help="What is left, in place of what was spent.")
-@click.option("--of", "credit", type=USD, metavar="USD", help="What the remainder is left of.  [default: the budget in force]")
-@click.option("--raw", metavar="TEXT|@FILE|-", help="The payload or page it was read from; alone, it must name one amount.")
+@click.option(
+    "--of", "credit", type=USD, metavar="USD", help="What the remainder is left of.  [default: the budget in force]"
+)
+@click.option(
+    "--raw", metavar="TEXT|@FILE|-", help="The payload or page it was read from; alone, it must name one amount."
+)
 @click.option("--provider", metavar="P", help="Only sources of the same provider are compared.")
-@click.option("--compare-only/--counted", "compare_only", default=None, help="Sees money that another source counts: compared, never added.")
+@click.option(
+    "--compare-only/--counted",
+    "compare_only",
+    default=None,
+    help="Sees money that another source counts: compared, never added.",
+)
 @click.option("--currency", default="USD", metavar="C", help="Another currency needs --rate.")
 @click.option("--rate", type=USD, metavar="R", help="USD for one unit of the currency.")
-@click.option("--measured-at", metavar="WHEN", help="When it was read: a date-time, or a day (its end).  [default: now]")
+@click.option(
+    "--measured-at", metavar="WHEN", help="When it was read: a date-time, or a day (its end).  [default: now]"
+)
 @click.option("--no-reconcile", is_flag=True, help="Do not put the comparison on record.")
 @KEY
 @JSON
@@ -113,7 +135,9 @@ def add_source(  # one parameter for each option that `design.md` names
     if as_json:
         return write_json(answer)
     if answer["reading"]:
-        click.echo(f"reading {answer['reading']}: '{answer['source']}' says {show.money(answer['amount_usd'])} were spent")
+        click.echo(
+            f"reading {answer['reading']}: '{answer['source']}' says {show.money(answer['amount_usd'])} were spent"
+        )
     warn(answer["warnings"])
     _and_now(opened, cycle_id)
 
@@ -161,7 +185,9 @@ def _file(name: str) -> bytes:
 
 @budget.command("retract")
 @CYCLE
-@click.option("--reading", type=int, required=True, metavar="N", help="The reading; `budget sources --history` lists them.")
+@click.option(
+    "--reading", type=int, required=True, metavar="N", help="The reading; `budget sources --history` lists them."
+)
 @REASON
 @KEY
 @JSON
@@ -204,13 +230,23 @@ def plug(
         raise click.UsageError("give either --amount or --square, which plugs exactly what is unexplained")
     opened, answer = order(
         ApplyPlug(
-            cycle_id=cycle_id, amount_usd=amount, square=square, reason=reason, provider=provider, evidence=evidence, yes=yes
+            cycle_id=cycle_id,
+            amount_usd=amount,
+            square=square,
+            reason=reason,
+            provider=provider,
+            evidence=evidence,
+            yes=yes,
         ),
         key,
     )
     if as_json:
         return write_json(answer)
-    click.echo(f"plug {answer['plug']}: {show.money(answer['amount_usd'])} explained" if answer["plug"] else "nothing is unexplained: nothing was recorded")
+    click.echo(
+        f"plug {answer['plug']}: {show.money(answer['amount_usd'])} explained"
+        if answer["plug"]
+        else "nothing is unexplained: nothing was recorded"
+    )
     _and_now(opened, cycle_id)
 
 
@@ -233,7 +269,12 @@ def unplug(cycle_id: int, number: int, reason: str, key: str | None, as_json: bo
 
 @budget.command("reconcile")
 @CYCLE
-@click.option("--fail-under", type=click.Choice(GRADES, case_sensitive=False), metavar="GRADE", help="Exit with 1 if the grade is not at least this.")
+@click.option(
+    "--fail-under",
+    type=click.Choice(GRADES, case_sensitive=False),
+    metavar="GRADE",
+    help="Exit with 1 if the grade is not at least this.",
+)
 @KEY
 @JSON
 def reconcile(cycle_id: int, fail_under: str | None, key: str | None, as_json: bool) -> int:

@@ -33,14 +33,20 @@ class Amount(click.ParamType):
 USD = Amount()
 CYCLE = click.option("--cycle", "cycle_id", type=int, required=True, metavar="ID", help="The number of the cycle.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-KEY = click.option("--idempotency-key", "key", metavar="K", help="The same order again with the same key records nothing.")
+KEY = click.option(
+    "--idempotency-key", "key", metavar="K", help="The same order again with the same key records nothing."
+)
 REASON = click.option("--reason", required=True, metavar="T", help="Why, in a few words.")
 
 
 def asked_at(command: F) -> F:
     """The two times of every question."""
-    command = click.option("--measured-by", metavar="WHEN", help="What had happened by then, by all that is known.")(command)
-    return click.option("--as-of", metavar="WHEN", help="What was known then: a position, a date, or a date-time.")(command)
+    command = click.option("--measured-by", metavar="WHEN", help="What had happened by then, by all that is known.")(
+        command
+    )
+    return click.option("--as-of", metavar="WHEN", help="What was known then: a position, a date, or a date-time.")(
+        command
+    )
 
 
 def books() -> Books:

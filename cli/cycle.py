@@ -25,10 +25,14 @@ def create(start: str, end: str, target: Any, notes: str | None, timezone: str, 
     """Open a cycle."""
     from ..domain.commands import OpenCycle
 
-    opened, answer = order(OpenCycle(start_date=start, end_date=end, target_usd=target, notes=notes, timezone=timezone), key)
+    opened, answer = order(
+        OpenCycle(start_date=start, end_date=end, target_usd=target, notes=notes, timezone=timezone), key
+    )
     if as_json:
         return write_json(answer)
-    click.echo(f"cycle {answer['cycle_id']} is open: {show.money(opened.status(answer['cycle_id'])['cycle']['budget_usd'])} from {start} to {end}")
+    click.echo(
+        f"cycle {answer['cycle_id']} is open: {show.money(opened.status(answer['cycle_id'])['cycle']['budget_usd'])} from {start} to {end}"
+    )
 
 
 @cycle.command("list")
@@ -43,11 +47,15 @@ def list_(as_json: bool) -> None:
 @CYCLE
 @click.option("--amount", type=USD, required=True, metavar="±USD", help="Added to the budget, or taken away.")
 @REASON
-@click.option("--at", metavar="WHEN", help="When it counts from: a date-time, or a day (its beginning).  [default: now]")
+@click.option(
+    "--at", metavar="WHEN", help="When it counts from: a date-time, or a day (its beginning).  [default: now]"
+)
 @click.option("--provider", default="", metavar="P", help="Whose credit it is.")
 @KEY
 @JSON
-def adjust(cycle_id: int, amount: Any, reason: str, at: str | None, provider: str, key: str | None, as_json: bool) -> None:
+def adjust(
+    cycle_id: int, amount: Any, reason: str, at: str | None, provider: str, key: str | None, as_json: bool
+) -> None:
     """Record a top-up, a credit or a correction of the budget."""
     from ..domain.commands import AdjustBudget
 
@@ -60,7 +68,9 @@ def adjust(cycle_id: int, amount: Any, reason: str, at: str | None, provider: st
 
 @cycle.command("thresholds")
 @CYCLE
-@click.option("--excellent", type=USD, required=True, metavar="P", help="Percent up to which a difference is EXCELLENT.")
+@click.option(
+    "--excellent", type=USD, required=True, metavar="P", help="Percent up to which a difference is EXCELLENT."
+)
 @click.option("--good", type=USD, required=True, metavar="P", help="Percent up to which it is GOOD.")
 @click.option("--fair", type=USD, required=True, metavar="P", help="Percent up to which it is FAIR; beyond, POOR.")
 @KEY
@@ -72,4 +82,6 @@ def thresholds(cycle_id: int, excellent: Any, good: Any, fair: Any, key: str | N
     _, answer = order(ChangeThresholds(cycle_id=cycle_id, excellent=excellent, good=good, fair=fair), key)
     if as_json:
         return write_json(answer)
-    click.echo(f"EXCELLENT up to {show.share(answer['excellent'])}, GOOD up to {show.share(answer['good'])}, FAIR up to {show.share(answer['fair'])}")
+    click.echo(
+        f"EXCELLENT up to {show.share(answer['excellent'])}, GOOD up to {show.share(answer['good'])}, FAIR up to {show.share(answer['fair'])}"
+    )

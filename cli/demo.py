@@ -9,7 +9,10 @@ from tempfile import TemporaryDirectory
 import click
 
 STORY = (
-    ("A person paid 24.96 for Claude and gives it a cycle.", "budget cycle create --start 2025-08-06 --end 2025-09-30 --target 24.96"),
+    (
+        "A person paid 24.96 for Claude and gives it a cycle.",
+        "budget cycle create --start 2025-08-06 --end 2025-09-30 --target 24.96",
+    ),
     (
         "The automatic tracking saw 0.11 of what was spent.",
         "budget add-source --cycle 1 --name 'session log' --type realtime --provider claude --amount 0.11 --measured-at 2025-09-10T09:00:00Z",
@@ -23,8 +26,14 @@ STORY = (
         "The rest was real usage outside the organization's workspace. A plug says so, and why.",
         "budget plug --cycle 1 --square --reason 'usage outside the organization workspace' --yes",
     ),
-    ("Now the books tie out: tracked + plugs = spend. A meter still saw only 2 % of it, and that stays visible.", "budget status --cycle 1"),
-    ("What did we know before the plug? Position 5 is the last event in front of it.", "budget status --cycle 1 --as-of 5"),
+    (
+        "Now the books tie out: tracked + plugs = spend. A meter still saw only 2 % of it, and that stays visible.",
+        "budget status --cycle 1",
+    ),
+    (
+        "What did we know before the plug? Position 5 is the last event in front of it.",
+        "budget status --cycle 1 --as-of 5",
+    ),
     ("Can all of this be derived from the log alone?", "audit replay"),
     (
         "Other notes start from 25.00 paid. Entering the 0.04 shows a rest instead of hiding it.",

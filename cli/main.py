@@ -46,7 +46,9 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--books", metavar="LOCATION", help="The file of the books.  [env: MECRIS_BOOKS; default: in your data directory]")
+@click.option(
+    "--books", metavar="LOCATION", help="The file of the books.  [env: MECRIS_BOOKS; default: in your data directory]"
+)
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
 @click.pass_context
 def mecris(ctx: click.Context, books: str | None) -> None:
@@ -98,5 +100,7 @@ def _our_fault(fault: Exception) -> int:
     if os.environ.get("MECRIS_DEBUG"):
         raise fault
     what = f"{type(fault).__name__}: {fault}".splitlines()[0]
-    click.echo(f"could not be done: {what}\nThis is a fault of Mecris; MECRIS_DEBUG=1 shows where. Please report it.", err=True)
+    click.echo(
+        f"could not be done: {what}\nThis is a fault of Mecris; MECRIS_DEBUG=1 shows where. Please report it.", err=True
+    )
     return FAULT

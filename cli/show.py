@@ -64,7 +64,11 @@ def status(s: dict[str, Any]) -> str:
     if cycle["notes"]:
         title += f"\n{cycle['notes']}"
     rows = [
-        ("budget", money(cycle["budget_usd"]), "" if cycle["budget_usd"] == cycle["target_usd"] else f"target {money(cycle['target_usd'])}"),
+        (
+            "budget",
+            money(cycle["budget_usd"]),
+            "" if cycle["budget_usd"] == cycle["target_usd"] else f"target {money(cycle['target_usd'])}",
+        ),
         ("tracked", money(tied["tracked_usd"]), _coverage(tied["coverage_percent"])),
         ("plugged", money(tied["plugged_usd"]), ""),
         ("unexplained", money(tied["unexplained_usd"]), ""),

@@ -85,7 +85,13 @@ class BudgetCycle(Aggregate):
         self._require_balances_below_credit(order.amount_usd, at, provider)
         adjustment = len(self.state.adjustments) + 1
         self.record(
-            stamp, e.BudgetAdjusted, adjustment=adjustment, amount_usd=order.amount_usd, at=at, reason=reason, provider=provider
+            stamp,
+            e.BudgetAdjusted,
+            adjustment=adjustment,
+            amount_usd=order.amount_usd,
+            at=at,
+            reason=reason,
+            provider=provider,
         )
         self._put_on_record(stamp, past)
         return {"adjustment": adjustment, "amount_usd": order.amount_usd, "budget_usd": self._budget()}
@@ -127,7 +133,10 @@ class BudgetCycle(Aggregate):
             return self._said(said, known.number, None)
         source = known.number if known else self.state.sources_ever + 1
         if source > SOURCES:
-            raise RuleRefused(f"cycle {self.state.cycle} has named {SOURCES} sources already: reuse one of their names", code="too-many-sources")
+            raise RuleRefused(
+                f"cycle {self.state.cycle} has named {SOURCES} sources already: reuse one of their names",
+                code="too-many-sources",
+            )
         reading = self.state.readings + 1
         self.record(
             stamp,
@@ -151,7 +160,9 @@ class BudgetCycle(Aggregate):
         return self._said(said, source, reading)
 
     def _said(self, said: Said, source: int, reading: int | None) -> Answer:
-        amount = said.amount if said.amount is not None else self.state.ledger().amount_of(said.reading(0), said.provider)
+        amount = (
+            said.amount if said.amount is not None else self.state.ledger().amount_of(said.reading(0), said.provider)
+        )
         return {
             "source_id": source_id(self.state.cycle, source),
             "source": said.name,
@@ -194,14 +205,20 @@ class BudgetCycle(Aggregate):
         )
         if order.reconcile:
             self._put_on_record(stamp, past, without=order.reading)
-        return {"reading": order.reading, "source_id": source_id(self.state.cycle, source.number), "source": source.name}
+        return {
+            "reading": order.reading,
+            "source_id": source_id(self.state.cycle, source.number),
+            "source": source.name,
+        }
 
     # -- plugs --------------------------------------------------------------------------------------------------
 
     def _plug(self, order: c.ApplyPlug, stamp: Stamp, past: Past) -> Answer:
         reason = reason_of(order.reason, "the reason")
         if order.square == (order.amount_usd is not None):
-            raise RuleRefused("give either an amount to plug or --square, which plugs exactly what is unexplained", code="plug-amount")
+            raise RuleRefused(
+                "give either an amount to plug or --square, which plugs exactly what is unexplained", code="plug-amount"
+            )
         book = self._provider_to_plug(order.provider, self._figures(past))
         amount = book.unexplained if order.amount_usd is None else order.amount_usd
         told = {"provider": book.name, "amount_usd": amount, "unexplained_usd": book.unexplained - amount}
@@ -230,8 +247,13 @@ class BudgetCycle(Aggregate):
             if len(able) == 1:
                 return able[0]
             if not able:
-                raise RuleRefused("there is nothing to plug: a plug explains what a manual reading observed and no realtime source saw", code="nothing-to-plug")
-            raise RuleRefused(f"several providers can be plugged ({names}): say which with --provider", code="which-provider")
+                raise RuleRefused(
+                    "there is nothing to plug: a plug explains what a manual reading observed and no realtime source saw",
+                    code="nothing-to-plug",
+                )
+            raise RuleRefused(
+                f"several providers can be plugged ({names}): say which with --provider", code="which-provider"
+            )
         for provider in able:
             if provider.name == wanted.strip():
                 return provider
@@ -245,11 +267,20 @@ class BudgetCycle(Aggregate):
         reason = reason_of(order.reason, "the reason")
         plug = self.state.plugs.get(order.plug)
         if plug is None:
-            raise NotFound(f"cycle {self.state.cycle} has no plug {order.plug}: `mecris audit log --cycle {self.state.cycle}` shows them", code="plug-not-found")
+            raise NotFound(
+                f"cycle {self.state.cycle} has no plug {order.plug}: `mecris audit log --cycle {self.state.cycle}` shows them",
+                code="plug-not-found",
+            )
         if plug.reversed:
             raise RuleRefused(f"plug {order.plug} was reversed before: nothing is left of it", code="plug-reversed")
         self.record(
-            stamp, e.PlugReversed, plug=order.plug, amount_usd=-plug.amount, reason=reason, provider=plug.provider, rests_on=plug.rests_on
+            stamp,
+            e.PlugReversed,
+            plug=order.plug,
+            amount_usd=-plug.amount,
+            reason=reason,
+            provider=plug.provider,
+            rests_on=plug.rests_on,
         )
         self._put_on_record(stamp, past)
         return {"plug": order.plug, "provider": plug.provider, "amount_usd": -plug.amount}
@@ -269,7 +300,9 @@ class BudgetCycle(Aggregate):
     def _figures(self, past: Past, source: int = 0, added: Reading | None = None, without: int = 0) -> TieOut:
         return tie_out(self.state.ledger(), Amended(past, self.state.period.ends, source, added, without))
 
-    def _put_on_record(self, stamp: Stamp, past: Past, source: int = 0, added: Reading | None = None, without: int = 0) -> TieOut:
+    def _put_on_record(
+        self, stamp: Stamp, past: Past, source: int = 0, added: Reading | None = None, without: int = 0
+    ) -> TieOut:
         """Record the tie-out, unless no amount, percent or grade of it is new."""
         figures = self._figures(past, source, added, without)
         record = _record_of(figures)

@@ -17,6 +17,7 @@ from .period import as_text
 Usd = Annotated[Decimal, PlainSerializer(plain, when_used="json")]
 Moment = Annotated[datetime, PlainSerializer(as_text, when_used="json")]
 
+
 class Event(BaseModel, CanMutateAggregate[str]):
     """One thing that happened to one aggregate. `stored_as` is its name in the log: a promise for good."""
 

@@ -35,7 +35,9 @@ def exactly(function: Callable[P, R]) -> Callable[P, R]:
 def number(value: str | int | Decimal, what: str = "amount") -> Decimal:
     """Read an exact, finite number; floats are refused: 0.1 + 0.2 has no place in a ledger."""
     if isinstance(value, bool | float):
-        raise AmountRefused(f"{what} {value!r} is a {type(value).__name__}: give it as a string or a Decimal, like '5.42'")
+        raise AmountRefused(
+            f"{what} {value!r} is a {type(value).__name__}: give it as a string or a Decimal, like '5.42'"
+        )
     try:
         read = Decimal(value.strip() if isinstance(value, str) else value, EXACT)
     except (InvalidOperation, ValueError, TypeError):

@@ -38,8 +38,12 @@ class Payload(NamedTuple):
         if len(self.amounts) == 1:
             return self.amounts[0]
         if not self.amounts:
-            raise PayloadRefused("the payload names no amount of USD (like $0.42 USD, or a field cost_usd): give --amount beside it")
-        raise PayloadRefused(f"the payload names several amounts ({_listed(self.amounts)}): say with --amount which one it is")
+            raise PayloadRefused(
+                "the payload names no amount of USD (like $0.42 USD, or a field cost_usd): give --amount beside it"
+            )
+        raise PayloadRefused(
+            f"the payload names several amounts ({_listed(self.amounts)}): say with --amount which one it is"
+        )
 
     def must_name(self, figure: Decimal, what: str) -> None:
         """Refuse a payload that names amounts, but not this one."""
@@ -56,7 +60,9 @@ def _listed(amounts: tuple[Decimal, ...]) -> str:
 def read_payload(payload: str) -> Payload:
     """Read a payload of up to 64 KiB: a JSON object by its fields, anything else as text or HTML."""
     if len(payload.encode("utf-8", "surrogatepass")) > LIMIT:
-        raise PayloadRefused(f"the payload is larger than {LIMIT // 1024} KiB: paste only the part that shows the figure")
+        raise PayloadRefused(
+            f"the payload is larger than {LIMIT // 1024} KiB: paste only the part that shows the figure"
+        )
     fields = _json_object(payload)
     if fields is None or not any(name in fields for name in (*_AMOUNT_FIELDS, "display_html")):
         return Payload(_distinct(amounts_in(payload)), None)
@@ -109,7 +115,9 @@ def _says_usd(found: re.Match[str]) -> bool:
 def _amount(found: re.Match[str]) -> Decimal:
     digits = (found["digits"] or found["digits2"]).rstrip(".,")
     if not _PLAIN.fullmatch(digits):
-        raise PayloadRefused(f"the payload writes an amount as {found[0].strip()!r}, which can be read in two ways: give --amount without it")
+        raise PayloadRefused(
+            f"the payload writes an amount as {found[0].strip()!r}, which can be read in two ways: give --amount without it"
+        )
     negative = any(found[sign] for sign in ("lead", "minus", "lead2"))
     try:
         return usd(("-" if negative else "") + digits.replace(",", ""))

@@ -112,7 +112,9 @@ def _midnight(of: date, timezone: str) -> datetime:
 def _parse(when: When) -> datetime | date:
     read = _from_iso(when.strip()) if isinstance(when, str) else when
     if not isinstance(read, date) or not 1970 <= read.year <= 9000:
-        raise TimeRefused(f"{when!s} is not a moment we can keep: write it like 2025-09-10T09:00:00Z, or a day like 2025-09-10")
+        raise TimeRefused(
+            f"{when!s} is not a moment we can keep: write it like 2025-09-10T09:00:00Z, or a day like 2025-09-10"
+        )
     return read
 
 

@@ -48,7 +48,9 @@ class Said(NamedTuple):
         if not self.stated or self.known is None or self.measured_at > self.known.current.measured_at:
             return False
         digest = sha256(self.payload.encode()).hexdigest() if self.payload is not None else None
-        return Statement(self.amount, self.balance, self.credit, digest) in past.statements(self.known, self.measured_at)
+        return Statement(self.amount, self.balance, self.credit, digest) in past.statements(
+            self.known, self.measured_at
+        )
 
 
 def said_by(state: CycleState, order: c.RecordSource, stamp: Stamp) -> Said:
@@ -86,18 +88,26 @@ def _provider(order: c.RecordSource) -> str | None:
 def _kept(what: str, said: str | None, known: str | None, name: str) -> str | None:
     """A source keeps its type and provider: one that says nothing takes the source's own."""
     if said is not None and known is not None and said != known:
-        raise RuleRefused(f"'{name}' has the {what} '{known}', not '{said}': use another name for another source", code=f"{what}-changed")
+        raise RuleRefused(
+            f"'{name}' has the {what} '{known}', not '{said}': use another name for another source",
+            code=f"{what}-changed",
+        )
     return known if said is None else said
 
 
 def _no_type(name: str) -> str:
-    raise RuleRefused(f"'{name}' is new: say with --type whether it is realtime (a meter, an API) or manual (read by a person)", code="no-type")
+    raise RuleRefused(
+        f"'{name}' is new: say with --type whether it is realtime (a meter, an API) or manual (read by a person)",
+        code="no-type",
+    )
 
 
 def _counted(said: bool | None, known: Source | None, name: str) -> bool:
     if known and said is not None and said != known.counted:
         was = "counted" if known.counted else "compare-only"
-        raise RuleRefused(f"'{name}' is {was} and stays so: use another name for another source", code="counted-changed")
+        raise RuleRefused(
+            f"'{name}' is {was} and stays so: use another name for another source", code="counted-changed"
+        )
     return (known.counted if known else True) if said is None else said
 
 
@@ -109,7 +119,9 @@ def _measured(state: CycleState, order: c.RecordSource, payload: Payload | None,
     else:
         measured_at, stated = stamp.now, False
     if measured_at > stamp.now + LATE:
-        raise TimeRefused(f"{measured_at.isoformat()} has not come yet: a reading says what was measured, at the latest now")
+        raise TimeRefused(
+            f"{measured_at.isoformat()} has not come yet: a reading says what was measured, at the latest now"
+        )
     if measured_at < state.period.begins:
         raise TimeRefused(
             f"{measured_at.isoformat()} is before the cycle begins ({state.period.begins.isoformat()}): record it in the cycle it belongs to"
@@ -117,16 +129,25 @@ def _measured(state: CycleState, order: c.RecordSource, payload: Payload | None,
     return measured_at, stated
 
 
-def _figures(order: c.RecordSource, payload: Payload | None) -> tuple[Decimal | None, Decimal | None, Decimal | None, Stated | None]:
+def _figures(
+    order: c.RecordSource, payload: Payload | None
+) -> tuple[Decimal | None, Decimal | None, Decimal | None, Stated | None]:
     """The amount, or the balance and its credit, in USD; and how they were stated in another currency."""
     if order.amount is not None and order.balance is not None:
         raise RuleRefused("give either the amount spent or the balance left, not both", code="amount-and-balance")
     if order.credit is not None and order.balance is None:
-        raise RuleRefused("--of says what a balance is left of: give it with --remaining", code="credit-without-balance")
+        raise RuleRefused(
+            "--of says what a balance is left of: give it with --remaining", code="credit-without-balance"
+        )
     rate = _rate(order)
-    amount, balance, credit = (_converted(figure, rate, order.currency) for figure in (order.amount, order.balance, order.credit))
+    amount, balance, credit = (
+        _converted(figure, rate, order.currency) for figure in (order.amount, order.balance, order.credit)
+    )
     if payload is None and amount is None and balance is None:
-        raise RuleRefused("the reading says nothing: give --amount, --remaining, or --raw with a payload that names the amount", code="nothing-said")
+        raise RuleRefused(
+            "the reading says nothing: give --amount, --remaining, or --raw with a payload that names the amount",
+            code="nothing-said",
+        )
     if payload and amount is not None:
         payload.must_name(amount, "the amount")
     elif payload and balance is not None:
@@ -135,7 +156,11 @@ def _figures(order: c.RecordSource, payload: Payload | None) -> tuple[Decimal | 
         if rate is not None:
             raise PayloadRefused("a payload alone is read in USD: give --amount in the other currency beside it")
         amount = payload.amount_alone()
-    as_said = Stated(currency=_code(order), rate=rate, amount=order.amount, balance=order.balance, credit=order.credit) if rate is not None else None
+    as_said = (
+        Stated(currency=_code(order), rate=rate, amount=order.amount, balance=order.balance, credit=order.credit)
+        if rate is not None
+        else None
+    )
     return amount, balance, credit, as_said
 
 
@@ -167,7 +192,9 @@ def _converted(figure: Decimal | None, rate: Decimal | None, currency: str) -> D
 
 def _require_sense(said: Said) -> None:
     if said.amount is not None and said.amount < 0:
-        raise AmountRefused(f"the amount {plain(said.amount)} is negative: a source says how much was spent so far, 0 or more")
+        raise AmountRefused(
+            f"the amount {plain(said.amount)} is negative: a source says how much was spent so far, 0 or more"
+        )
     if said.balance is None:
         return
     others = sorted({s.name for s in said.state.sources.values() if s.provider != said.provider})

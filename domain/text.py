@@ -9,10 +9,13 @@ def reason_of(value: str, what: str) -> str:
     """A text that says why; it may not be empty."""
     text = writable(value, what).strip()
     if not text:
-        raise RuleRefused(f"{what} is empty: say in a few words why, so that others can follow the books", code="no-reason")
+        raise RuleRefused(
+            f"{what} is empty: say in a few words why, so that others can follow the books", code="no-reason"
+        )
     if len(text) > LONGEST_TEXT:
         raise RuleRefused(
-            f"{what} has {len(text)} characters, at most {LONGEST_TEXT} are kept: put the rest elsewhere and name it", code="too-long"
+            f"{what} has {len(text)} characters, at most {LONGEST_TEXT} are kept: put the rest elsewhere and name it",
+            code="too-long",
         )
     return text
 
@@ -21,7 +24,9 @@ def name_of(value: str, what: str) -> str:
     """A name on one line; it may be empty."""
     name = value.strip()
     if len(name) > LONGEST_NAME or not name.isprintable():
-        raise RuleRefused(f"{what} {value[:50]!r} cannot be used: at most {LONGEST_NAME} printable characters", code="name")
+        raise RuleRefused(
+            f"{what} {value[:50]!r} cannot be used: at most {LONGEST_NAME} printable characters", code="name"
+        )
     return name
 
 

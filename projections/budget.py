@@ -129,7 +129,8 @@ class Fold:
         source = self.sources[id] = _Source(id, row[0], None)
         current, first = standing(self.connection, id, 2**62) or (0, 0)
         for row in self.connection.execute(
-            "SELECT position, measured_at FROM budget_reading WHERE source_id = ? AND position IN (?, ?)", (id, current, first)
+            "SELECT position, measured_at FROM budget_reading WHERE source_id = ? AND position IN (?, ?)",
+            (id, current, first),
         ):
             if row[0] == current:
                 source.current, source.current_at = row
@@ -163,7 +164,16 @@ class Fold:
         )
         self.connection.execute(
             "INSERT INTO budget_retraction VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (position, id, retracted, source.current, source.first, event["reason"], event["recorded_at"], event["recorded_by"]),
+            (
+                position,
+                id,
+                retracted,
+                source.current,
+                source.first,
+                event["reason"],
+                event["recorded_at"],
+                event["recorded_by"],
+            ),
         )
         self.changed.add(id)
 
@@ -253,12 +263,15 @@ class Fold:
     def plug_reversed(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """A plug that does not stand any more."""
         self.connection.execute(
-            "UPDATE budget_plug SET reversed = ? WHERE cycle_id = ? AND number = ?", (position, cycle_of(aggregate), event["plug"])
+            "UPDATE budget_plug SET reversed = ? WHERE cycle_id = ? AND number = ?",
+            (position, cycle_of(aggregate), event["plug"]),
         )
 
     def flush(self) -> None:
         """Write the readings that wait, and what their sources say now."""
-        self.connection.executemany("INSERT INTO budget_reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.readings)
+        self.connection.executemany(
+            "INSERT INTO budget_reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.readings
+        )
         self.readings.clear()
         for id in self.changed:
             self._update(self.sources[id])
@@ -290,7 +303,9 @@ class Fold:
     def _said(self, source: _Source) -> dict[str, Any]:
         if source.said is not None:
             return source.said
-        row = self.connection.execute("SELECT state FROM stored_events WHERE position = ?", (source.current,)).fetchone()
+        row = self.connection.execute(
+            "SELECT state FROM stored_events WHERE position = ?", (source.current,)
+        ).fetchone()
         said: dict[str, Any] = json.loads(row[0])
         return said
 
@@ -410,7 +425,9 @@ class Name(NamedTuple):
 
 def names(connection: sqlite3.Connection, cycle: int) -> list[Name]:
     """Every source a cycle ever named."""
-    rows = connection.execute("SELECT id, name, type, provider, counted FROM budget_source WHERE cycle_id = ?", (cycle,))
+    rows = connection.execute(
+        "SELECT id, name, type, provider, counted FROM budget_source WHERE cycle_id = ?", (cycle,)
+    )
     return [Name(id, name, type, provider, bool(counted)) for id, name, type, provider, counted in rows]
 
 
@@ -440,7 +457,9 @@ class Readings:
         """The last reading of a source that counts for a moment; one without a stated time may have been late."""
         if moment >= self.cycle.period.ends:
             return self._last(source.number, self.until, self.until, without)
-        return self._last(source.number, min(as_text(moment), self.until), min(as_text(moment + LATE), self.until), without)
+        return self._last(
+            source.number, min(as_text(moment), self.until), min(as_text(moment + LATE), self.until), without
+        )
 
     def _last(self, number: int, stated_by: str, unstated_by: str, without: int = 0) -> Reading | None:
         return self._outermost(number, ((True, stated_by), (False, unstated_by)), "DESC", without)

@@ -48,7 +48,9 @@ VIEWS = (
 
 def positions(connection: sqlite3.Connection) -> dict[str, int]:
     """How far each view has seen the log; one of another version has seen nothing."""
-    found = {name: (version, position) for name, version, position in connection.execute("SELECT * FROM view_positions")}
+    found = {
+        name: (version, position) for name, version, position in connection.execute("SELECT * FROM view_positions")
+    }
     newer = [view.name for view in VIEWS if found.get(view.name, (0, 0))[0] > view.version]
     if newer:
         raise NewerBooks(f"the read model '{newer[0]}' was written by a newer Mecris: upgrade mecris")

@@ -60,18 +60,41 @@ class Fold:
         percent = None if record["grade"] == "UNVERIFIED" else _percent(record)
         providers = json.dumps(record["providers"], separators=(",", ":"))
         self.records.append(
-            (position, cycle, at, event["recorded_by"], *figures, record["grade"], record["diff_usd"], percent, providers)
+            (
+                position,
+                cycle,
+                at,
+                event["recorded_by"],
+                *figures,
+                record["grade"],
+                record["diff_usd"],
+                percent,
+                providers,
+            )
         )
         for pair in record["pairs"]:
             self.pair_id += 1
             a, b = source_id(cycle, pair["source_a"]), source_id(cycle, pair["source_b"])
             self.pairs.append(
-                (self.pair_id, cycle, a, b, pair["diff_usd"], _percent(pair), pair["grade"], pair["analysis"], at, position)
+                (
+                    self.pair_id,
+                    cycle,
+                    a,
+                    b,
+                    pair["diff_usd"],
+                    _percent(pair),
+                    pair["grade"],
+                    pair["analysis"],
+                    at,
+                    position,
+                )
             )
 
     def flush(self) -> None:
         """Write the records that wait."""
-        self.connection.executemany("INSERT INTO budget_reconciliation VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", self.records)
+        self.connection.executemany(
+            "INSERT INTO budget_reconciliation VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", self.records
+        )
         self.connection.executemany("INSERT INTO budget_discrepancy VALUES (?,?,?,?,?,?,?,?,?,?)", self.pairs)
         self.records.clear()
         self.pairs.clear()

@@ -38,7 +38,14 @@ class Fault(NamedTuple):
 
 
 def link_of(
-    before: bytes, position: int, last: int, recorded_at: str, originator_id: str, version: int, topic: str, state: bytes
+    before: bytes,
+    position: int,
+    last: int,
+    recorded_at: str,
+    originator_id: str,
+    version: int,
+    topic: str,
+    state: bytes,
 ) -> bytes:
     """The link of one event."""
     told = f"{position}\n{last}\n{recorded_at}\n{originator_id}\n{version}\n{topic}\n".encode()
@@ -47,7 +54,9 @@ def link_of(
 
 def head(connection: sqlite3.Connection) -> Head:
     """Where the log ends."""
-    found = connection.execute("SELECT position, recorded_at, link FROM event_chain ORDER BY position DESC LIMIT 1").fetchone()
+    found = connection.execute(
+        "SELECT position, recorded_at, link FROM event_chain ORDER BY position DESC LIMIT 1"
+    ).fetchone()
     return Head(*found) if found else Head(0, "", GENESIS)
 
 
@@ -61,7 +70,9 @@ def end_of_write(connection: sqlite3.Connection, position: int) -> int:
 
 def recorded_at(connection: sqlite3.Connection, position: int) -> datetime:
     """When the event at a position was recorded."""
-    found = connection.execute("SELECT recorded_at FROM event_chain WHERE position <= ? ORDER BY position DESC LIMIT 1", (position,))
+    found = connection.execute(
+        "SELECT recorded_at FROM event_chain WHERE position <= ? ORDER BY position DESC LIMIT 1", (position,)
+    )
     return from_text(found.fetchone()[0])
 
 
@@ -70,7 +81,9 @@ def last_by(connection: sqlite3.Connection, recorded_at: str) -> int:
     low, high = 0, head(connection).position
     while low < high:
         middle = (low + high + 1) // 2
-        found = connection.execute("SELECT position, recorded_at FROM event_chain WHERE position >= ? LIMIT 1", (middle,)).fetchone()
+        found = connection.execute(
+            "SELECT position, recorded_at FROM event_chain WHERE position >= ? LIMIT 1", (middle,)
+        ).fetchone()
         if found[1] <= recorded_at:
             low = max(middle, found[0])
         else:
@@ -102,7 +115,10 @@ def faults(connection: sqlite3.Connection) -> Iterator[Fault]:
             continue
         if topic is None:
             yield Fault(position, f"event {position} is missing: only its link is left")
-        elif before is not None and link_of(before, position, last, recorded_at, oid, version, topic, _bytes(state)) != kept:
+        elif (
+            before is not None
+            and link_of(before, position, last, recorded_at, oid, version, topic, _bytes(state)) != kept
+        ):
             yield Fault(position, f"{name} is not what was written")
         if recorded_at < previous_at:
             yield Fault(position, f"event {position} is recorded before the one in front of it")

@@ -87,7 +87,11 @@ class File:
     def _connect(self) -> sqlite3.Connection:
         # the whole address is escaped, so that a name with ? or # is a name
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=PATIENCE, check_same_thread=False
+            f"{self.path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            timeout=PATIENCE,
+            check_same_thread=False,
         )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = {CACHE}")
@@ -174,7 +178,9 @@ class Pen:
         except sqlite3.DatabaseError as error:
             raise in_our_words(error, self._file.where) from error
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._outer is not None:
             return
         try:
@@ -205,7 +211,9 @@ class Reading:
             raise in_our_words(error, self._file.where) from error
         return self._connection
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._connection is not None:
             self._connection.rollback()
             self._file._readers.append(self._connection)
@@ -219,7 +227,9 @@ def _reaching(where: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"{where} cannot be reached ({error.strerror or error}): check the path and its permissions") from error
+        raise Unavailable(
+            f"{where} cannot be reached ({error.strerror or error}): check the path and its permissions"
+        ) from error
 
 
 def _put_in_place(draft: Path, path: Path) -> None:

@@ -66,7 +66,9 @@ class ChainedRecorder(SQLiteApplicationRecorder):
             oid, version, topic, state = str(s.originator_id), s.originator_version, s.topic, s.state
             link = chain.link_of(link, position, last, recorded_at, oid, version, topic, state)
             try:
-                connection.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)", (position, oid, version, topic, state))
+                connection.execute(
+                    "INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)", (position, oid, version, topic, state)
+                )
             except sqlite3.IntegrityError as error:
                 raise Stale("another writer was first") from error
             connection.execute("INSERT INTO event_chain VALUES (?, ?, ?, ?)", (position, last, recorded_at, link))
@@ -161,7 +163,9 @@ class Log(Application[str]):
         """Snapshot what is in memory, in the write's own transaction."""
         assert self.snapshots is not None
         if isinstance(aggregate, BudgetCycle):
-            taken = CycleSnapshot(originator_id=aggregate.id, originator_version=aggregate.version, state=aggregate.state)
+            taken = CycleSnapshot(
+                originator_id=aggregate.id, originator_version=aggregate.version, state=aggregate.state
+            )
             self.snapshots.put([taken])
 
     def next_cycle(self) -> int:

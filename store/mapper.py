@@ -56,7 +56,10 @@ class EventMapper(Mapper[str]):
 
     def _event(self, stored: StoredEvent) -> Event:
         known = EVENTS.get(stored.topic)
-        fields: dict[str, Any] = {"originator_id": stored.originator_id, "originator_version": stored.originator_version}
+        fields: dict[str, Any] = {
+            "originator_id": stored.originator_id,
+            "originator_version": stored.originator_version,
+        }
         if known is None:
             today, read = OLD[stored.topic]
             return EVENTS[today].model_validate_json(json.dumps(read(json.loads(stored.state)) | fields))

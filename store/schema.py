@@ -61,7 +61,9 @@ def version_of(connection: sqlite3.Connection, where: str) -> int:
         raise NotBooks(f"{where} is a database, but not of Mecris: name another file with --books")
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
-        raise NewerBooks(f"{where} was written by a newer Mecris (format {version}, this one reads up to {VERSION}): upgrade mecris")
+        raise NewerBooks(
+            f"{where} was written by a newer Mecris (format {version}, this one reads up to {VERSION}): upgrade mecris"
+        )
     return version
 
 

@@ -1,0 +1,48 @@
+# Everything sets itself up: `make demo` and `make test` need Python 3.11+ and make, nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+ROOMS := domain store projections books cli
+
+.PHONY: help demo test check bench docs format clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# A strict editable install links each file, so a new or moved one is seen only after installing again.
+.venv/installed: pyproject.toml constraints.txt $(ROOMS) $(wildcard $(ROOMS:%=%/*.py))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Mecris needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@cmp -s pyproject.toml .venv/pyproject && cmp -s constraints.txt .venv/constraints \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'setuptools>=77' wheel
+	@rm -rf build/__editable__*
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
+		-C editable_mode=strict -e '.[dev]'
+	@cp pyproject.toml .venv/pyproject; cp constraints.txt .venv/constraints; touch $@
+
+demo: .venv/installed ## Play the founding story on a scratch file
+	@$(BIN)/mecris demo
+
+test: check ## Lint, types, import rules, then every test with branch coverage
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: .venv/installed ## Lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/installed ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/installed ## Generate the reference pages
+	$(BIN)/python -m docs.generate
+
+bench: .venv/installed ## Measure, side by side in one run, and write docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what was made
+	rm -rf .venv build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
