@@ -125,7 +125,8 @@ def replay(file: File, progress: follow.Progress | None) -> Replay:
             connection.execute("BEGIN")
             faults = list(chain.faults(connection))
             follow.catch_up(connection, progress)
-            examples, differences = [], 0
+            examples: list[Difference] = []
+            differences = 0
             for table in (table for view in follow.VIEWS for table in view.tables):
                 for difference in _differences(connection, table):
                     differences += 1

@@ -25,7 +25,7 @@ from ..domain.history import Past
 from ..domain.ids import cycle_key
 from ..domain.period import LATE, as_text, from_text
 from ..projections import budget, follow
-from ..projections.budget import AsOf, Cycle
+from ..projections.budget import AsOf
 from ..store import chain
 from ..store.file import File
 from ..store.log import Log, Stale
@@ -84,10 +84,12 @@ class Writer:
             raise
 
     def _at_first_attempt(self, order: c.Command, key: str | None) -> Answer:
-        cycle = self.log.remembered(cycle_key(order.cycle_id)) if isinstance(order, c.CycleCommand) else None
+        if not isinstance(order, c.CycleCommand):
+            raise Unsure
+        cycle = self.log.remembered(cycle_key(order.cycle_id))
         if cycle is None:
             raise Unsure
-        decided = self._decide(cycle, order, self._stamp(self._last), cast(Past, Unread()))
+        decided = self._decide(cycle, order, self._stamp(self._last), cast("Past", Unread()))
         if not decided.answer["recorded"]:
             raise Unsure
         try:
@@ -120,7 +122,7 @@ class Writer:
                 f"there is no cycle {order.cycle_id}: `mecris budget cycle list` shows those there are",
                 code="cycle-not-found",
             ) from None
-        return self._decide(cycle, order, stamp, cast(Past, CaughtUp(connection, cycle)))
+        return self._decide(cycle, order, stamp, cast("Past", CaughtUp(connection, cycle)))
 
     def _decide(self, cycle: Aggregate, order: c.CycleCommand, stamp: Stamp, past: Past) -> Decided:
         assert isinstance(cycle, BudgetCycle)

@@ -1,5 +1,6 @@
 """`mecris audit`: the log as it is, the chain recomputed, the read models rebuilt."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -120,12 +121,12 @@ class _progress:  # noqa: N801  # used like the function it stands for
     """A progress bar on standard error, where a person sees it."""
 
     def __init__(self, length: int) -> None:
-        self.bar = click.progressbar(length=length, label="replaying", file=click.get_text_stream("stderr"))
-        self.shown = click.get_text_stream("stderr").isatty()
+        self.bar = click.progressbar(length=length, label="replaying", file=sys.stderr)
+        self.shown = sys.stderr.isatty()
 
     def __enter__(self) -> Callable[[int], None]:
         if not self.shown:
-            return lambda count: None
+            return lambda _: None
         return self.bar.__enter__().update
 
     def __exit__(self, *error: Any) -> None:

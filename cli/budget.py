@@ -1,6 +1,7 @@
 """`mecris budget`: what meters and dashboards say, plugs, and what is left."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -156,7 +157,7 @@ def _pasted() -> str:
     if not sys.stdin.isatty():
         raise click.UsageError("nothing is said: give --amount, --remaining, or --raw")
     tell("Paste what the dashboard shows, then press Ctrl-D on a line of its own:")
-    pasted = click.get_text_stream("stdin").read()
+    pasted = sys.stdin.read()
     if not pasted.strip():
         raise click.UsageError("nothing was pasted: give --amount, --remaining, or --raw")
     return pasted.replace("@", "@@", 1) if pasted.startswith("@") else pasted
@@ -169,7 +170,7 @@ def _payload(raw: str) -> str:
     if raw != "-" and not raw.startswith("@"):
         return raw
     try:
-        content = click.get_binary_stream("stdin").read() if raw == "-" else _file(raw[1:])
+        content = sys.stdin.buffer.read() if raw == "-" else _file(raw[1:])
         return content.decode()
     except UnicodeDecodeError:
         raise click.UsageError("the payload is not UTF-8 text: save the page as UTF-8") from None
@@ -177,7 +178,7 @@ def _payload(raw: str) -> str:
 
 def _file(name: str) -> bytes:
     try:
-        with open(name, "rb") as opened:
+        with Path(name).open("rb") as opened:
             return opened.read(2**20)
     except OSError as error:
         raise click.UsageError(f"{name} cannot be read: {error.strerror}") from None

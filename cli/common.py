@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Amount(click.ParamType):
+class Amount(click.ParamType[str]):
     """A number in decimal digits, kept as it is written; whether it makes sense is for the books to say."""
 
     name = "usd"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that it is a number at all."""
         text = str(value).strip()
         try:
             Decimal(text)

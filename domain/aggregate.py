@@ -1,6 +1,6 @@
 """What every aggregate of the books shares: it decides with a stamp, and evolves by its events alone."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from eventsourcing.domain import BaseAggregate
@@ -12,7 +12,7 @@ Answer = dict[str, Any]
 """What an order is answered with: plain values, ready for every door."""
 
 
-_UNTIMED = datetime.min  # what the library keeps of times is not used: events carry their own
+_UNTIMED = datetime.min.replace(tzinfo=UTC)  # what the library keeps of times is not used: events carry their own
 
 
 class Stamp(NamedTuple):

@@ -30,12 +30,12 @@ class Event(BaseModel, CanMutateAggregate[str]):
     via: str
 
     # The library's own name for it; as an annotated attribute of its mixin, pydantic would take it for a field.
-    timestamp: ClassVar[Any] = property(lambda event: event.recorded_at)
+    timestamp: ClassVar[Any] = property(lambda event: event.recorded_at)  # type: ignore[misc]
 
     @classmethod
     def of_stored(cls, state: bytes, originator_id: str, originator_version: int) -> Self:
         """The event in a stored row; whose it is stands beside the JSON, not in it."""
-        event = cls.__pydantic_validator__.validate_json(state)
+        event: Self = cls.__pydantic_validator__.validate_json(state)
         event.__dict__.update(originator_id=originator_id, originator_version=originator_version)
         return event
 

@@ -18,6 +18,9 @@ class Thresholds(NamedTuple):
     fair: Decimal = Decimal(10)
 
 
+DEFAULT = Thresholds()
+
+
 class Comparison(NamedTuple):
     """How far apart two figures are: `diff` dollars, of `base` dollars."""
 

@@ -56,7 +56,7 @@ def usd(value: str | int | Decimal, what: str = "amount") -> Decimal:
     exponent = read.as_tuple().exponent
     if isinstance(exponent, int) and -exponent > PLACES:
         raise AmountRefused(f"{what} {read:f} has more than {PLACES} decimal places: give it with fewer digits")
-    return read if read else ZERO
+    return read or ZERO
 
 
 def plain(amount: Decimal) -> str:

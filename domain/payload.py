@@ -14,8 +14,41 @@ LIMIT = 64 * 1024
 """Bytes of UTF-8 that are kept with a reading."""
 
 _INLINE = frozenset(
-    "a abbr b bdi bdo big cite code data del em font i ins kbd label mark meter output q s samp small span strike "
-    "strong sub sup time tt u var wbr".split()
+    [
+        "a",
+        "abbr",
+        "b",
+        "bdi",
+        "bdo",
+        "big",
+        "cite",
+        "code",
+        "data",
+        "del",
+        "em",
+        "font",
+        "i",
+        "ins",
+        "kbd",
+        "label",
+        "mark",
+        "meter",
+        "output",
+        "q",
+        "s",
+        "samp",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "sup",
+        "time",
+        "tt",
+        "u",
+        "var",
+        "wbr",
+    ]
 )
 _SILENT = frozenset(("script", "style", "template"))
 _AMOUNT = re.compile(
@@ -66,9 +99,15 @@ def read_payload(payload: str) -> Payload:
     fields = _json_object(payload)
     if fields is None or not any(name in fields for name in (*_AMOUNT_FIELDS, "display_html")):
         return Payload(_distinct(amounts_in(payload)), None)
-    named = [usd(fields[name], f"{name} of the payload") for name in _AMOUNT_FIELDS if fields.get(name) is not None]
+    named = [_field(fields[name], name) for name in _AMOUNT_FIELDS if fields.get(name) is not None]
     html = fields.get("display_html")
     return Payload(_distinct([*named, *(amounts_in(html) if isinstance(html, str) else ())]), _taken_at(fields))
+
+
+def _field(value: object, name: str) -> Decimal:
+    if not isinstance(value, str | int | Decimal):
+        raise PayloadRefused(f"{name} of the payload is not a number: give --amount without it")
+    return usd(value, f"{name} of the payload")
 
 
 def _distinct(amounts: list[Decimal]) -> tuple[Decimal, ...]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from . import events as e
-from .grading import Thresholds
+from .grading import DEFAULT, Thresholds
 from .money import ZERO, exactly
 from .period import Period
 from .tie_out import Adjustment, Ledger, Reading, Source
@@ -34,7 +34,7 @@ class CycleState:
     period: Period
     target: Decimal
     notes: str | None = None
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = DEFAULT
     adjustments: list[Adjustment] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     plugs: dict[int, Plug] = field(default_factory=dict)

@@ -515,7 +515,7 @@ class Readings:
             "WHERE source_id = ? AND stated = 1 AND measured_at = ? AND retracted IS NULL AND position <= ?",
             (self._id(source.number), as_text(measured_at), self.at.position),
         )
-        return [Statement(*map(_decimal, row[:3]), row[3]) for row in rows]
+        return [Statement(_decimal(a), _decimal(b), _decimal(c), payload) for a, b, c, payload in rows]
 
     def reading(self, number: int) -> tuple[int, Reading] | None:
         """A standing reading and the number of its source."""
@@ -532,8 +532,8 @@ class Readings:
             "WHERE source_id BETWEEN ? AND ? AND position <= ? AND measured_at <= ? ORDER BY position",
             (self._id(0), self._id(SOURCES), self.at.position, self.until),
         )
-        for source_id, retracted, *row in rows:
-            yield source_id, _reading(row), retracted is not None and retracted <= self.at.position
+        for id, retracted, *row in rows:
+            yield id, _reading(row), retracted is not None and retracted <= self.at.position
 
 
 _READING = "position, number, amount_usd, balance_usd, credit_usd, measured_at, stated"

@@ -23,7 +23,9 @@ Progress = Callable[[int], None]
 class Fold(Protocol):
     """A fold at work: takes events one by one, and writes what it has at each flush."""
 
-    handlers: Mapping[str, Handler]
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """What to do with each event it takes, by stored name."""
 
     def flush(self) -> None:
         """Write what was taken in."""

@@ -125,5 +125,5 @@ def last_record(connection: sqlite3.Connection, cycle: int, position: int) -> La
 
 
 def _standing(p: Mapping[str, str]) -> Standing:
-    figures = (Decimal(p[f"{name}_usd"]) for name in ("observed", "plugged", "unexplained"))
-    return Standing(*figures, p["grade"])
+    observed, plugged, unexplained = (Decimal(p[f"{name}_usd"]) for name in ("observed", "plugged", "unexplained"))
+    return Standing(observed, plugged, unexplained, p["grade"])

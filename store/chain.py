@@ -1,15 +1,15 @@
-"""The chain: one SHA-256 over each stored event and the link before it, so that no change goes unseen.
+r"""The chain: one SHA-256 over each stored event and the link before it, so that no change goes unseen.
 
     link = SHA-256( link before it, 32 bytes, all zero for the first
-                    + b"position\\nlast\\nrecorded_at\\noriginator_id\\noriginator_version\\ntopic\\n" + state )
+                    + b"position\nlast\nrecorded_at\noriginator_id\noriginator_version\ntopic\n" + state )
 
 Numbers in decimal digits, texts in UTF-8, `state` as it is stored. `last` is the last position of the
 same write, `recorded_at` the column of `event_chain`. Anybody can check it with SQLite and a hash.
 """
 
 import sqlite3
-from datetime import datetime
 from collections.abc import Iterator
+from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 

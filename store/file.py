@@ -239,4 +239,4 @@ def _put_in_place(draft: Path, path: Path) -> None:
     except FileExistsError:
         return
     except OSError:
-        os.replace(draft, path)
+        draft.replace(path)

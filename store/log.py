@@ -46,7 +46,7 @@ class Archive(SQLiteDatastore):
         """A cursor in a transaction; one that commits may lie inside the pen of the caller."""
         with self.file.pen() if commit else self.file.reading() as connection:
             cursor = connection.cursor()
-            cursor.row_factory = sqlite3.Row  # type: ignore[assignment]  # the stubs forget that cursors have one
+            cursor.row_factory = sqlite3.Row
             try:
                 yield SQLiteCursor(cursor)
             finally:
@@ -62,16 +62,14 @@ class ChainedRecorder(SQLiteApplicationRecorder):
         if recorded_at < before:
             raise Stale("the log has moved on")
         last = position + len(stored_events)
-        for position, s in enumerate(stored_events, position + 1):
+        for at, s in enumerate(stored_events, position + 1):
             oid, version, topic, state = str(s.originator_id), s.originator_version, s.topic, s.state
-            link = chain.link_of(link, position, last, recorded_at, oid, version, topic, state)
+            link = chain.link_of(link, at, last, recorded_at, oid, version, topic, state)
             try:
-                connection.execute(
-                    "INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)", (position, oid, version, topic, state)
-                )
+                connection.execute("INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)", (at, oid, version, topic, state))
             except sqlite3.IntegrityError as error:
                 raise Stale("another writer was first") from error
-            connection.execute("INSERT INTO event_chain VALUES (?, ?, ?, ?)", (position, last, recorded_at, link))
+            connection.execute("INSERT INTO event_chain VALUES (?, ?, ?, ?)", (at, last, recorded_at, link))
         return last
 
 
