@@ -58,6 +58,8 @@ def mecris(ctx: click.Context, books: str | None) -> None:
     ties it out: budget = tracked + plugged + unexplained + remaining.
     """
     ctx.obj = books
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
 
 
 def main() -> NoReturn:

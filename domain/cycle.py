@@ -81,7 +81,7 @@ class BudgetCycle(Aggregate):
         if not order.amount_usd:
             raise AmountRefused("an adjustment of 0 changes nothing: give what was added, or taken away with a minus")
         if at > stamp.now:
-            raise TimeRefused(f"the adjustment would count from {at.isoformat()}, which has not come: record it then")
+            raise TimeRefused(f"the adjustment would count from {time_text(at)}, which has not come: record it then")
         self._require_balances_below_credit(order.amount_usd, at, provider)
         adjustment = len(self.state.adjustments) + 1
         self.record(

@@ -56,7 +56,9 @@ def usd(value: str | int | Decimal, what: str = "amount") -> Decimal:
     exponent = read.as_tuple().exponent
     if isinstance(exponent, int) and -exponent > PLACES:
         raise AmountRefused(f"{what} {read:f} has more than {PLACES} decimal places: give it with fewer digits")
-    return read or ZERO
+    if not read:
+        return ZERO
+    return read if isinstance(exponent, int) and exponent <= 0 else read.quantize(Decimal(1), context=EXACT)
 
 
 def plain(amount: Decimal) -> str:

@@ -12,7 +12,7 @@ from .events import Stated
 from .history import Past, Statement
 from .money import EXACT, plain, usd
 from .payload import Payload, read_payload
-from .period import LATE
+from .period import LATE, time_text
 from .state import CycleState
 from .text import name_of, writable
 from .tie_out import Reading, Source
@@ -120,11 +120,11 @@ def _measured(state: CycleState, order: c.RecordSource, payload: Payload | None,
         measured_at, stated = stamp.now, False
     if measured_at > stamp.now + LATE:
         raise TimeRefused(
-            f"{measured_at.isoformat()} has not come yet: a reading says what was measured, at the latest now"
+            f"{time_text(measured_at)} has not come yet: a reading says what was measured, at the latest now"
         )
     if measured_at < state.period.begins:
         raise TimeRefused(
-            f"{measured_at.isoformat()} is before the cycle begins ({state.period.begins.isoformat()}): record it in the cycle it belongs to"
+            f"{time_text(measured_at)} is before the cycle begins ({time_text(state.period.begins)}): record it in the cycle it belongs to"
         )
     return measured_at, stated
 

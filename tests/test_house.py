@@ -1,0 +1,127 @@
+"""The house: floors, installed names, stored names for good, and a start that stays fast."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mecris.domain.events import CYCLE_EVENTS
+from mecris.projections.follow import VIEWS
+from mecris.store.mapper import EventMapper
+from mecris.store.names import EVENTS, OLD
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+GOLDEN = sorted((ROOT / "tests" / "golden").glob("*.json"))
+
+
+def rooms() -> set[str]:
+    """Every folder at the top that holds a typed package."""
+    return {marker.parent.name for marker in ROOT.glob("*/py.typed")}
+
+
+def test_every_room_is_installed_below_one_name_and_checked() -> None:
+    names = {f"mecris.{room}" for room in rooms()}
+    tools = PROJECT["tool"]
+    assert {"domain", "store", "projections", "books", "cli"} <= rooms()
+    assert set(tools["setuptools"]["packages"]) == names
+    assert tools["setuptools"]["package-dir"] == {name: name.removeprefix("mecris.") for name in names}
+    assert set(tools["mypy"]["packages"]) == names
+    assert set(tools["importlinter"]["root_packages"]) == names
+    assert set(tools["coverage"]["run"]["source_pkgs"]) == names
+
+
+def test_every_folder_with_code_that_ships_is_a_room() -> None:
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {line.split("/")[0] for line in tracked.splitlines() if "/" in line}
+    assert folders - {"tests", "docs", "benchmarks"} == rooms()
+
+
+def name_of(golden: Path) -> str:
+    """The stored name; what follows a tilde tells variants apart."""
+    return golden.stem.partition("~")[0]
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
+def test_every_event_ever_stored_can_be_read(golden: Path) -> None:
+    from eventsourcing.persistence import StoredEvent
+
+    mapper = EventMapper()
+    stored = StoredEvent("cycle-00000001", 7, name_of(golden), golden.read_bytes().rstrip())
+    event = mapper.to_domain_event(stored)
+    assert event.originator_id == "cycle-00000001"
+    if name_of(golden) in EVENTS:
+        assert mapper.to_stored_event(event) == stored
+
+
+def test_every_stored_name_has_its_golden_event() -> None:
+    assert {name_of(path) for path in GOLDEN} == {*EVENTS, *OLD}
+    assert len(EVENTS) == len(CYCLE_EVENTS)
+
+
+def test_golden_events_are_plain_json() -> None:
+    for path in GOLDEN:
+        fields = json.loads(path.read_text())
+        assert {"recorded_at", "recorded_by", "via"} <= set(fields)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_every_event_a_view_ignores_is_ignored_by_name(view: object, tmp_path: Path) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(":memory:")
+    for table, columns in view.tables.items():  # type: ignore[attr-defined]
+        connection.execute(f"CREATE TABLE {table} {columns}")
+    handled = set(view.begin(connection).handlers)  # type: ignore[attr-defined]
+    connection.close()
+    assert handled | set(view.ignores) == set(EVENTS)  # type: ignore[attr-defined]
+    assert not handled & set(view.ignores)  # type: ignore[attr-defined]
+
+
+def imported_by(code: str) -> set[str]:
+    """The modules a program has imported in the end."""
+    program = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_a_question_imports_neither_pydantic_nor_the_write_side(tmp_path: Path) -> None:
+    books = tmp_path / "books.db"
+    code = f"""
+from mecris.cli.main import run
+run(["--books", {str(books)!r}, "budget", "cycle", "create", "--start", "2025-08-06", "--end", "2025-09-30", "--target", "1"])
+"""
+    assert "pydantic" in imported_by(code)
+    asked = imported_by(
+        f'from mecris.cli.main import run\nrun(["--books", {str(books)!r}, "budget", "status", "--cycle", "1"])'
+    )
+    assert not asked & {"pydantic", "eventsourcing", "mecris.domain.commands", "mecris.books.writing", "zoneinfo"}
+
+
+def test_books_can_be_imported_beside_a_domain_package_of_the_program(tmp_path: Path) -> None:
+    (tmp_path / "domain").mkdir()
+    (tmp_path / "domain" / "__init__.py").write_text("mine = True")
+    program = (
+        "import domain; from mecris.books import Books; assert domain.mine; b = Books.open('b.db'); print(b.cycles())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_program_s_decimal_context_and_environment_do_not_reach_the_books(tmp_path: Path) -> None:
+    program = """
+import decimal, os
+decimal.getcontext().prec = 3
+os.environ.update(PERSISTENCE_MODULE="no.such.module", IS_SNAPSHOTTING_ENABLED="maybe", SQLITE_DBNAME="/nowhere/at/all")
+from mecris.books import Books
+from mecris.domain.commands import OpenCycle, RecordSource
+with Books.open("b.db") as books:
+    books.handle(OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd="123456.789"))
+    books.handle(RecordSource(cycle_id=1, source="m", type="realtime", amount="0.000000000001"))
+    print(books.status(1)["tie_out"]["remaining_usd"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "123456.788999999999\n"
