@@ -54,6 +54,29 @@ TABLES = {
         provider TEXT NOT NULL, reason TEXT NOT NULL, evidence TEXT, rests_on TEXT NOT NULL, recorded_at TEXT,
         recorded_by TEXT, reversed INTEGER, PRIMARY KEY (cycle_id, number)) WITHOUT ROWID""",
 }
+_TOTAL = """
+CREATE VIEW main.budget_total AS
+WITH signed AS (
+    SELECT cycle_id, type, provider, counted, iif(amount_usd LIKE '-%', -1, 1) AS sign, ltrim(amount_usd, '-') || '.' AS digits
+    FROM budget_source WHERE amount_usd IS NOT NULL),
+parts AS (
+    SELECT cycle_id, type, provider, counted,
+        sum(sign * CAST(substr(digits, 1, instr(digits, '.') - 1) AS INTEGER)) AS dollars,
+        sum(sign * CAST(substr(rtrim(substr(digits, instr(digits, '.') + 1), '.') || '000000000000', 1, 12) AS INTEGER)) AS picos
+    FROM signed GROUP BY cycle_id, type, provider, counted),
+carried AS (
+    SELECT cycle_id, type, provider, counted, dollars + picos / 1000000000000 AS dollars, picos % 1000000000000 AS picos
+    FROM parts),
+levelled AS (
+    SELECT cycle_id, type, provider, counted,
+        dollars + (dollars < 0 AND picos > 0) - (dollars > 0 AND picos < 0) AS dollars,
+        picos + 1000000000000 * ((dollars > 0 AND picos < 0) - (dollars < 0 AND picos > 0)) AS picos
+    FROM carried)
+SELECT cycle_id, type, provider, counted,
+    iif(dollars < 0 OR picos < 0, '-', '') || abs(dollars)
+    || rtrim(rtrim(printf('.%012d', abs(picos)), '0'), '.') AS amount_usd
+FROM levelled"""
+"""Sums of what sources say, exact to the last digit: SQLite's own `sum` would make floats of them."""
 _BY_TIME = "CREATE INDEX IF NOT EXISTS budget_reading_time ON budget_reading (source_id, stated, measured_at)"
 INDEXES = (
     "CREATE INDEX budget_threshold_cycle ON budget_threshold (cycle_id)",
@@ -61,6 +84,8 @@ INDEXES = (
     "CREATE INDEX budget_source_name ON budget_source (cycle_id, name)",
     _BY_TIME,
     "CREATE INDEX budget_retraction_source ON budget_retraction (source_id)",
+    "DROP VIEW IF EXISTS main.budget_total",
+    _TOTAL,
 )
 IGNORES = frozenset(("cycle-reconciled.v1", "discrepancy-detected.v1"))
 
