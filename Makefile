@@ -17,6 +17,7 @@ help: ## Show what can be made
 	@rm -rf build/__editable__*
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
 		-C editable_mode=strict -e '.[dev]'
+	@$(BIN)/python -m compileall -q build/__editable__*
 	@cp pyproject.toml .venv/pyproject; cp constraints.txt .venv/constraints; touch $@
 
 demo: .venv/installed ## Play the founding story on a scratch file

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-import simplejson
-
 from ..domain.money import plain, shown
 
 
@@ -25,16 +23,22 @@ def percent(value: Decimal | None) -> Decimal | None:
 
 def to_json(answer: Any, *, indent: int | None = None) -> str:
     """Write an answer as JSON: amounts as numbers with all their digits."""
+    import simplejson
+
     return str(simplejson.dumps(_plain(answer), indent=indent, ensure_ascii=False, allow_nan=False))
 
 
 def from_json(text: str) -> Any:
     """Read an answer that was kept."""
+    import simplejson
+
     return simplejson.loads(text, use_decimal=True)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
+        import simplejson
+
         return simplejson.RawJSON(plain(value))
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}

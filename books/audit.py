@@ -11,7 +11,7 @@ from ..domain.errors import EventDamaged, NotFound
 from ..domain.ids import cycle_key, cycle_of
 from ..domain.period import from_text, time_text
 from ..projections import follow
-from ..store import chain
+from ..store import chain, positions
 from ..store.faults import told
 from ..store.file import File
 
@@ -106,7 +106,7 @@ def verify(file: File, expected: str | None = None) -> Verdict:
     """Recompute the chain; `expected` is a head that was kept elsewhere, as `verify` printed it."""
     with file.reading() as connection:
         found = list(chain.faults(connection))
-        end = chain.head(connection)
+        end = positions.head(connection)
         if expected is not None and not chain.holds(connection, expected):
             found.append(chain.Fault(end.position, f"the head {expected} that was kept is not in this log"))
         return Verdict(end.position, str(end), found)
@@ -116,9 +116,9 @@ def replay(file: File, progress: follow.Progress | None) -> Replay:
     """Rebuild every read model in a private temporary database, and compare it with the live one row for row."""
     begun = perf_counter()
     with told(file.where):
-        connection = sqlite3.connect("", uri=True, isolation_level=None)
+        connection = sqlite3.connect("", isolation_level=None)
         try:
-            connection.execute("ATTACH ? AS live", (f"{file.path.absolute().as_uri()}?mode=ro",))
+            connection.execute("ATTACH ? AS live", (file.where,))
             connection.execute(
                 "CREATE TABLE main.view_positions (view TEXT PRIMARY KEY, version INTEGER, position INTEGER)"
             )
@@ -132,7 +132,7 @@ def replay(file: File, progress: follow.Progress | None) -> Replay:
                     differences += 1
                     if len(examples) < EXAMPLES:
                         examples.append(difference)
-            events = chain.head(connection).position
+            events = positions.head(connection).position
             connection.execute("ROLLBACK")
         finally:
             connection.close()

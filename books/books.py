@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..domain.period import When
 from ..projections import follow
-from ..store import chain
+from ..store import positions
 from ..store.file import File
-from . import audit, settings
+from . import settings
 from .answers import Answer
 from .questions import Book, Questions
 
 if TYPE_CHECKING:
     from ..domain.commands import Command
+    from . import audit
     from .writing import Writer
 
 
@@ -123,10 +124,10 @@ class Books:
             book = self._book(ask, cycle_id, as_of, measured_by)
             return ask.history(book) if history else ask.sources(book)
 
-    def cycles(self) -> list[dict[str, Any]]:
+    def cycles(self, *, as_of: When | int | None = None, measured_by: When | None = None) -> list[dict[str, Any]]:
         """Every cycle with what is left of it."""
         with self._asking() as ask:
-            return ask.cycles()
+            return ask.cycles(as_of, measured_by)
 
     @staticmethod
     def _book(ask: Questions, cycle_id: int | None, as_of: When | int | None, measured_by: When | None) -> Book:
@@ -150,14 +151,20 @@ class Books:
 
     def log(self, cycle_id: int | None = None, *, since: int = 0, limit: int | None = None) -> Iterator[dict[str, Any]]:
         """Every event in order after a position, as plain dicts: the event's own fields beside who recorded it, and when."""
+        from . import audit
+
         return audit.log(self.file, cycle_id, since, limit)
 
-    def verify(self, expected: str | None = None) -> audit.Verdict:
+    def verify(self, expected: str | None = None) -> "audit.Verdict":
         """Recompute the chain from the first event on; `expected` is a head that was kept elsewhere."""
+        from . import audit
+
         return audit.verify(self.file, expected)
 
-    def replay(self, progress: follow.Progress | None = None) -> audit.Replay:
+    def replay(self, progress: follow.Progress | None = None) -> "audit.Replay":
         """Rebuild every read model beside the live ones from the log alone, and compare row for row."""
+        from . import audit
+
         with self._asking():
             pass
         return audit.replay(self.file, progress)
@@ -166,7 +173,7 @@ class Books:
         """Throw the read models away and make them again from the log; returns the position they have seen."""
         with self.file.pen() as connection:
             follow.rebuild(connection, progress)
-            position = chain.head(connection).position
+            position = positions.head(connection).position
         self.file.tidy()
         return position
 
@@ -174,9 +181,9 @@ class Books:
     def position(self) -> int:
         """The last position of the log."""
         with self.file.reading() as connection:
-            return chain.head(connection).position
+            return positions.head(connection).position
 
 
 def _end(connection: sqlite3.Connection) -> tuple[int, int]:
     """Where the log ends, and how far the read models have seen it."""
-    return chain.head(connection).position, min(follow.positions(connection).values())
+    return positions.head(connection).position, min(follow.positions(connection).values())

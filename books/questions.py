@@ -14,7 +14,7 @@ from ..domain.period import LATE, When, as_text, from_text, time_text
 from ..domain.tie_out import Ledger, Pair, Provider, Reading, Source, TieOut, tie_out
 from ..projections import budget, records
 from ..projections.budget import AsOf, Cycle
-from ..store import chain
+from ..store import positions
 from .answers import Answer, percent
 
 
@@ -107,15 +107,15 @@ class Questions:
             raise TimeRefused(
                 f"there is no position {position}: the log has 1 to {self.position}", code="position-not-found"
             )
-        end = chain.end_of_write(self.connection, position)
-        return end, chain.recorded_at(self.connection, end)
+        end = positions.end_of_write(self.connection, position)
+        return end, positions.recorded_at(self.connection, end)
 
     def _at_time(self, moment: datetime) -> tuple[int, datetime]:
         if moment > self.now + LATE:
             raise TimeRefused(
                 f"{time_text(moment)} has not come yet: what will be known then, nobody knows", code="future"
             )
-        return min(chain.last_by(self.connection, as_text(moment)), self.position), min(moment, self.now)
+        return min(positions.last_by(self.connection, as_text(moment)), self.position), min(moment, self.now)
 
     # -- the figures --------------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Questions:
         return is_stale(book.figures, record.standings if record else None)
 
     def _clock_warnings(self, moment: Moment) -> Iterable[str]:
-        last = chain.recorded_at(self.connection, self.position) if moment.as_of is None and self.position else None
+        last = positions.recorded_at(self.connection, self.position) if moment.as_of is None and self.position else None
         if last and last - self.now > LATE:
             yield clock_is_behind(last, self.now)
 
@@ -178,13 +178,19 @@ class Questions:
         }
 
     @exactly
-    def cycles(self) -> list[dict[str, Any]]:
-        """Every cycle with what is left of it."""
+    def cycles(self, as_of: When | int | None, measured_by: When | None) -> list[dict[str, Any]]:
+        """Every cycle that was known and had begun, with what is left of it."""
         rows = []
         for cycle in budget.cycles(self.connection, self.position):
-            figures = self.book(cycle, Moment(self.position, self.now, None, None)).figures
+            try:
+                moment = self.moment(cycle, as_of, measured_by)
+            except TimeRefused as refused:
+                if refused.code == "before-cycle":
+                    continue
+                raise
+            figures = self.book(cycle, moment).figures
             rows.append(
-                self._described(cycle, figures.budget, self.now)
+                self._described(cycle, figures.budget, moment.now)
                 | {"spent_usd": figures.spent, "remaining_usd": figures.remaining, "grade": figures.compared.grade}
             )
         return rows

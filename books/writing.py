@@ -26,7 +26,7 @@ from ..domain.ids import cycle_key
 from ..domain.period import LATE, as_text, from_text
 from ..projections import budget, follow
 from ..projections.budget import AsOf
-from ..store import chain
+from ..store import positions
 from ..store.file import File
 from ..store.log import Log, Stale
 from .answers import Answer, from_json, to_json
@@ -105,7 +105,7 @@ class Writer:
         kept = _kept(connection, key) if key is not None else None
         if kept and key is not None:
             return _again(key, kept, order)
-        decided = self._decide_afresh(connection, order, self._stamp(chain.head(connection).recorded_at))
+        decided = self._decide_afresh(connection, order, self._stamp(positions.head(connection).recorded_at))
         return self._write(connection, decided, order, key)
 
     def _decide_afresh(self, connection: sqlite3.Connection, order: c.Command, stamp: Stamp) -> Decided:
@@ -140,7 +140,7 @@ class Writer:
             answer["position"] = self.log.append(connection, aggregate, self._last)
             self.log.keep(aggregate)
         else:
-            answer["position"] = chain.head(connection).position
+            answer["position"] = positions.head(connection).position
         self._warn_of_the_clock(answer)
         if key is None:
             return answer
@@ -174,7 +174,7 @@ class CaughtUp:
         state = self._cycle.state
         cycle = budget.cycle(self._connection, state.cycle)
         assert cycle is not None  # its events have just been folded
-        return budget.Readings(self._connection, cycle, AsOf(chain.head(self._connection).position))
+        return budget.Readings(self._connection, cycle, AsOf(positions.head(self._connection).position))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._readings, name)

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from . import show
-from .common import CYCLE, JSON, KEY, REASON, USD, books, order, warn, write_json
+from .common import CYCLE, JSON, KEY, REASON, USD, asked_at, books, order, warn, write_json
 
 
 @click.group()
@@ -36,10 +36,11 @@ def create(start: str, end: str, target: Any, notes: str | None, timezone: str, 
 
 
 @cycle.command("list")
+@asked_at
 @JSON
-def list_(as_json: bool) -> None:
+def list_(as_of: str | None, measured_by: str | None, as_json: bool) -> None:
     """Every cycle, and what is left of it."""
-    rows = books().cycles()
+    rows = books().cycles(as_of=as_of, measured_by=measured_by)
     write_json(rows) if as_json else click.echo(show.cycles(rows))
 
 

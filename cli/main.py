@@ -2,39 +2,22 @@
 
 import os
 import sys
-from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 from ..domain.errors import Conflict, Damaged, MecrisError, NotFound, Refused, Unavailable
+from .lazy import Lazy
 
 EXITS = ((Refused, 3), (Conflict, 4), (Damaged, 5), (Unavailable, 6))
 FAULT, INTERRUPTED = 6, 130
 
 _GROUPS = {
-    "audit": "The log as it is, the chain recomputed, the read models rebuilt.",
-    "budget": "Cycles, what meters and dashboards say, plugs, and what is left.",
-    "completion": "Print the shell completion for bash, zsh or fish.",
-    "demo": "Play the founding story on a scratch file.",
+    "audit": ("audit", "The log as it is, the chain recomputed, the read models rebuilt."),
+    "budget": ("budget", "Cycles, what meters and dashboards say, plugs, and what is left."),
+    "completion": ("completion", "Print the shell completion for bash, zsh or fish."),
+    "demo": ("demo", "Play the founding story on a scratch file."),
 }
-
-
-class Lazy(click.Group):
-    """Imports a group only when it is used: a question should start fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_GROUPS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _GROUPS:
-            return None
-        command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(_GROUPS.items()))
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -45,7 +28,9 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Lazy, modules=_GROUPS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "--books", metavar="LOCATION", help="The file of the books.  [env: MECRIS_BOOKS; default: in your data directory]"
 )

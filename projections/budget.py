@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 from ..domain.grading import Thresholds
@@ -100,6 +99,12 @@ class _Source:
         self.current, self.current_at, self.first, self.first_at = 0, "", 0, "~"
 
 
+def _digest(payload: str) -> str:
+    from hashlib import sha256  # takes 5 ms to import, and most questions have no payload to fold
+
+    return sha256(payload.encode()).hexdigest()
+
+
 class Fold:
     """Takes events into the tables. Readings wait in memory until the next flush; the rest is rare and written at once."""
 
@@ -139,7 +144,7 @@ class Fold:
                 get("credit_usd"),
                 measured_at,
                 said["stated"],
-                None if payload is None else sha256(payload.encode()).hexdigest(),
+                None if payload is None else _digest(payload),
                 source.current,
                 source.first,
                 None,

@@ -4,7 +4,7 @@ Catching up and rebuilding are the same fold. No clock, no network, no reading o
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from json import JSONDecodeError
 from json.decoder import JSONDecoder
 from typing import Any, NamedTuple, Protocol
@@ -67,7 +67,7 @@ def catch_up(connection: sqlite3.Connection, progress: Progress | None = None) -
             make(connection, view)
     for start in sorted({max(0, position) for position in seen.values()}):
         views = [view for view in VIEWS if max(0, seen[view.name]) == start]
-        fold(connection, events_after(connection, start), views, progress)
+        fold(connection, views, start, progress)
     for view in VIEWS:
         if seen[view.name] < 0:
             index(connection, view)
@@ -100,17 +100,12 @@ def events_after(connection: sqlite3.Connection, position: int) -> Iterator[tupl
     )
 
 
-def fold(
-    connection: sqlite3.Connection,
-    events: Iterable[tuple[int, str, str, str]],
-    views: Sequence[View],
-    progress: Progress | None = None,
-) -> None:
-    """Take events into the tables of some views on a connection, and note how far they have seen."""
+def fold(connection: sqlite3.Connection, views: Sequence[View], start: int, progress: Progress | None = None) -> None:
+    """Take the events after a position into the tables of some views, and note how far they have seen."""
     folds = [view.begin(connection) for view in views]
     handlers = {topic: [f.handlers[topic] for f in folds if topic in f.handlers] for topic in _known(views, folds)}
-    decode, position, since = JSONDecoder().decode, None, 0
-    for position, aggregate, topic, state in events:
+    decode, position, since = JSONDecoder().decode, start, 0
+    for position, aggregate, topic, state in events_after(connection, start):
         try:
             fields = decode(state)
             for handler in handlers[topic]:
@@ -130,9 +125,8 @@ def fold(
         f.flush()
     if progress and since:
         progress(since)
-    if position is not None:
-        rows = [(view.name, view.version, position) for view in views]
-        connection.executemany("INSERT OR REPLACE INTO view_positions VALUES (?, ?, ?)", rows)
+    rows = [(view.name, view.version, position) for view in views]
+    connection.executemany("INSERT OR REPLACE INTO view_positions VALUES (?, ?, ?)", rows)
 
 
 def _known(views: Sequence[View], folds: Sequence[Fold]) -> set[str]:

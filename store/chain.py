@@ -9,25 +9,10 @@ same write, `recorded_at` the column of `event_chain`. Anybody can check it with
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
-from ..domain.errors import EventDamaged
-from ..domain.period import from_text
-
-GENESIS = bytes(32)
-
-
-class Head(NamedTuple):
-    """The end of the log: its last position (0: empty), when that was recorded, and its link."""
-
-    position: int
-    recorded_at: str
-    link: bytes
-
-    def __str__(self) -> str:
-        return f"{self.position}:{self.link.hex()}"
+from .positions import GENESIS
 
 
 class Fault(NamedTuple):
@@ -50,45 +35,6 @@ def link_of(
     """The link of one event."""
     told = f"{position}\n{last}\n{recorded_at}\n{originator_id}\n{version}\n{topic}\n".encode()
     return sha256(before + told + state).digest()
-
-
-def head(connection: sqlite3.Connection) -> Head:
-    """Where the log ends."""
-    found = connection.execute(
-        "SELECT position, recorded_at, link FROM event_chain ORDER BY position DESC LIMIT 1"
-    ).fetchone()
-    return Head(*found) if found else Head(0, "", GENESIS)
-
-
-def end_of_write(connection: sqlite3.Connection, position: int) -> int:
-    """The last position of the write that a position lies in."""
-    found = connection.execute("SELECT last FROM event_chain WHERE position = ?", (position,)).fetchone()
-    if found is None:
-        raise EventDamaged(f"the link of event {position} is missing: run `mecris audit verify`")
-    return int(found[0])
-
-
-def recorded_at(connection: sqlite3.Connection, position: int) -> datetime:
-    """When the event at a position was recorded."""
-    found = connection.execute(
-        "SELECT recorded_at FROM event_chain WHERE position <= ? ORDER BY position DESC LIMIT 1", (position,)
-    )
-    return from_text(found.fetchone()[0])
-
-
-def last_by(connection: sqlite3.Connection, recorded_at: str) -> int:
-    """The last position recorded by a moment (as stored text); recorded_at never goes backwards, so halving finds it."""
-    low, high = 0, head(connection).position
-    while low < high:
-        middle = (low + high + 1) // 2
-        found = connection.execute(
-            "SELECT position, recorded_at FROM event_chain WHERE position >= ? LIMIT 1", (middle,)
-        ).fetchone()
-        if found[1] <= recorded_at:
-            low = max(middle, found[0])
-        else:
-            high = middle - 1
-    return low
 
 
 def holds(connection: sqlite3.Connection, kept: str) -> bool:
@@ -125,14 +71,15 @@ def faults(connection: sqlite3.Connection) -> Iterator[Fault]:
         before, previous_at = kept, recorded_at
 
 
-def _bytes(state: bytes | str) -> bytes:
-    return state.encode() if isinstance(state, str) else bytes(state)
+def _bytes(state: object) -> bytes:
+    """What is stored, as bytes; a hand that wrote something else than a text changed it."""
+    return state if isinstance(state, bytes) else str(state).encode()
 
 
 _BOTH = """
-SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, c.last, c.recorded_at, c.link
+SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, c.last, CAST(c.recorded_at AS TEXT), c.link
 FROM stored_events e LEFT JOIN event_chain c USING (position)
 UNION ALL
-SELECT c.position, NULL, NULL, NULL, NULL, c.last, c.recorded_at, c.link
+SELECT c.position, NULL, NULL, NULL, NULL, c.last, CAST(c.recorded_at AS TEXT), c.link
 FROM event_chain c WHERE NOT EXISTS (SELECT 1 FROM stored_events e WHERE e.position = c.position)
 ORDER BY 1"""

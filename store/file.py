@@ -5,7 +5,6 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from threading import RLock, get_ident
 from types import TracebackType
 
@@ -22,9 +21,8 @@ CACHE = -65536
 class File:
     """The books in one SQLite file. Safe to share between threads."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.where = str(path)
+    def __init__(self, path: str) -> None:
+        self.where = path
         self._readers: deque[sqlite3.Connection] = deque()
         self._writer: sqlite3.Connection | None = None
         self._turn = RLock()
@@ -35,9 +33,9 @@ class File:
 
     def _require_books(self) -> None:
         """Look at the file without touching it, make it if there is none, bring it up to date if it is old."""
-        if self.path.is_dir():
+        if os.path.isdir(self.where):
             raise Unavailable(f"{self.where} is a folder: name a file in it with --books")
-        if not self.path.exists():
+        if not os.path.exists(self.where):
             self._create()
         elif not self._header():
             self._fill()
@@ -53,28 +51,29 @@ class File:
                 schema.upgrade(connection, self.where)
 
     def _header(self) -> bytes:
-        with _reaching(self.where), self.path.open("rb") as opened:
+        with _reaching(self.where), open(self.where, "rb") as opened:
             return opened.read(100)
 
     def _create(self) -> None:
         """Make the books beside their place and put them there whole: no one ever sees half of them."""
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}-{get_ident()}.new")
+        folder, name = os.path.split(self.where)
+        draft = os.path.join(folder, f".{name}.{os.getpid()}-{get_ident()}.new")
         with _reaching(self.where):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.makedirs(folder or ".", exist_ok=True)
             try:
-                draft.unlink(missing_ok=True)
+                _remove(draft)
                 self._make(draft)
-                _put_in_place(draft, self.path)
+                _put_in_place(draft, self.where)
             finally:
-                draft.unlink(missing_ok=True)
+                _remove(draft)
 
     def _fill(self) -> None:
         """Make an empty file the books where it stands; the first of several wins."""
         with suppress(sqlite3.OperationalError):
-            self._make(self.path)
+            self._make(self.where)
 
     @staticmethod
-    def _make(path: Path) -> None:
+    def _make(path: str) -> None:
         connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
         try:
             connection.execute("BEGIN EXCLUSIVE")
@@ -85,10 +84,8 @@ class File:
             connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        # the whole address is escaped, so that a name with ? or # is a name
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode=rw",
-            uri=True,
+            self.where,
             isolation_level=None,
             timeout=PATIENCE,
             check_same_thread=False,
@@ -232,11 +229,16 @@ def _reaching(where: str) -> Iterator[None]:
         ) from error
 
 
-def _put_in_place(draft: Path, path: Path) -> None:
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _put_in_place(draft: str, path: str) -> None:
     """Give a finished draft its name unless somebody was quicker; some file systems know no hard links."""
     try:
         os.link(draft, path)
     except FileExistsError:
         return
     except OSError:
-        draft.replace(path)
+        os.replace(draft, path)

@@ -20,7 +20,7 @@ from eventsourcing.utils import Environment, EnvType
 
 from ..domain.aggregate import Aggregate
 from ..domain.cycle import BudgetCycle
-from . import chain
+from . import chain, positions
 from .file import File
 from .mapper import CycleSnapshot, EventMapper
 
@@ -58,7 +58,7 @@ class ChainedRecorder(SQLiteApplicationRecorder):
 
     def append(self, connection: sqlite3.Connection, stored_events: Sequence[StoredEvent], recorded_at: str) -> int:
         """Write events and their links; returns the last position, or raises `Stale` if others have written since."""
-        position, before, link = chain.head(connection)
+        position, before, link = positions.head(connection)
         if recorded_at < before:
             raise Stale("the log has moved on")
         last = position + len(stored_events)

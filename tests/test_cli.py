@@ -261,14 +261,14 @@ def test_exit_4_says_conflict(founded: Mecris) -> None:
 def test_exit_5_says_damaged(mecris: Mecris, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("Dear ledger, this is a letter and no database.")
     said = mecris("--books letter.txt budget cycle list")
-    assert said == (5, "", "damaged: letter.txt is not a Mecris file: name another file with --books\n")
+    assert said == (5, "", f"damaged: {tmp_path}/letter.txt is not a Mecris file: name another file with --books\n")
 
 
 def test_exit_6_says_could_not_be_done(mecris: Mecris, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     said = mecris("--books file/books.db budget cycle list")
     assert (said.code, said.out) == (6, "")
-    assert said.err.startswith("could not be done: file/books.db cannot be reached (")
+    assert said.err.startswith(f"could not be done: {tmp_path}/file/books.db cannot be reached (")
     assert mecris("--books postgresql://localhost/x budget cycle list").code == 6
 
 
