@@ -58,7 +58,7 @@ class Writer:
         self.file, self.clock, self.recorded_by, self.via = file, clock, recorded_by, via
         self.log = Log(file)
         self._turn = RLock()
-        self._last = ""  # when we last recorded something
+        self._last: datetime | None = None  # when we last recorded something
 
     def handle(self, order: c.Command, key: str | None) -> Answer:
         """Do what an order says, or refuse it."""
@@ -89,14 +89,15 @@ class Writer:
         cycle = self.log.remembered(cycle_key(order.cycle_id))
         if cycle is None:
             raise Unsure
-        decided = self._decide(cycle, order, self._stamp(self._last), cast("Past", Unread()))
+        stamp = self._stamp(self._last)
+        decided = self._decide(cycle, order, stamp, cast("Past", Unread()))
         if not decided.answer["recorded"]:
             raise Unsure
         try:
             with self.file.pen() as connection:
                 if key is not None and _kept(connection, key):
                     raise Unsure
-                return self._write(connection, decided, order, key)
+                return self._write(connection, decided, stamp, order, key)
         except BaseException:
             self.log.forget_all()
             raise
@@ -105,13 +106,16 @@ class Writer:
         kept = _kept(connection, key) if key is not None else None
         if kept and key is not None:
             return _again(key, kept, order)
-        decided = self._decide_afresh(connection, order, self._stamp(positions.head(connection).recorded_at))
-        return self._write(connection, decided, order, key)
+        head = positions.head(connection)
+        stamp = self._stamp(from_text(head.recorded_at) if head.position else None)
+        decided = self._decide_afresh(connection, order, stamp)
+        return self._write(connection, decided, stamp, order, key)
 
     def _decide_afresh(self, connection: sqlite3.Connection, order: c.Command, stamp: Stamp) -> Decided:
         if isinstance(order, c.OpenCycle):
             number = self.log.next_cycle()
             cycle = BudgetCycle.open(order, number, stamp)
+            self.log.keep(cycle)
             return Decided(cycle, Answer(cycle_id=number, recorded=True))
         if not isinstance(order, c.CycleCommand):
             raise RuleRefused(f"{type(order).__name__} is not an order these books know", code="unknown-order")
@@ -133,30 +137,26 @@ class Writer:
             cycle.rewind(before)  # some of its events may have been triggered before it was refused
             raise
 
-    def _write(self, connection: sqlite3.Connection, decided: Decided, order: c.Command, key: str | None) -> Answer:
+    def _write(
+        self, connection: sqlite3.Connection, decided: Decided, stamp: Stamp, order: c.Command, key: str | None
+    ) -> Answer:
         aggregate, answer = decided
         if aggregate.pending_events:
-            self._last = as_text(aggregate.pending_events[-1].timestamp)
-            answer["position"] = self.log.append(connection, aggregate, self._last)
-            self.log.keep(aggregate)
+            answer["position"] = self.log.append(connection, aggregate, as_text(stamp.recorded_at))
+            self._last = stamp.recorded_at
         else:
             answer["position"] = positions.head(connection).position
-        self._warn_of_the_clock(answer)
+        if stamp.recorded_at - stamp.now > LATE:
+            answer["warnings"] = [*answer.get("warnings", ()), clock_is_behind(stamp.recorded_at, stamp.now)]
         if key is None:
             return answer
         kept = to_json(answer)
         connection.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?)", (key, _fingerprint(order), kept))
         return Answer(from_json(kept))
 
-    def _stamp(self, last: str) -> Stamp:
+    def _stamp(self, last: datetime | None) -> Stamp:
         now = self.clock()
-        floor = from_text(last) if last else now
-        return Stamp(now, max(now, floor), self.recorded_by, self.via)
-
-    def _warn_of_the_clock(self, answer: Answer) -> None:
-        now, last = self.clock(), from_text(self._last) if self._last else None
-        if last and last - now > LATE:
-            answer["warnings"] = [*answer.get("warnings", ()), clock_is_behind(last, now)]
+        return Stamp(now, now if last is None or now > last else last, self.recorded_by, self.via)
 
 
 class CaughtUp:

@@ -39,11 +39,13 @@ def day(value: date | str) -> date:
     return read
 
 
+@lru_cache
 def as_text(moment: datetime) -> str:
     """A moment as stored: UTC, always six digits of fraction, so that text order is time order."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
+@lru_cache
 def time_text(moment: datetime) -> str:
     """A moment for people and programs: ISO 8601 in UTC, with a fraction only where there is one."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
