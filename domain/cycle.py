@@ -11,14 +11,14 @@ from .aggregate import Aggregate, Answer, Stamp
 from .errors import AmountRefused, ConfirmationNeeded, NotFound, RuleRefused, TimeRefused
 from .findings import analysis
 from .grading import Thresholds
-from .history import Amended, Past
+from .history import Past, Without
 from .ids import SOURCES, cycle_key, source_id
 from .money import exactly, plain, shown, usd
 from .period import day, time_text, zone
 from .state import CycleState, standing
 from .statement import Said, said_by
 from .text import name_of, reason_of
-from .tie_out import MANUAL, Provider, Reading, TieOut, tie_out
+from .tie_out import MANUAL, Provider, TieOut, tie_out
 
 PLUG_LIMIT = Decimal(5)
 """Dollars above which a plug needs an explicit yes."""
@@ -156,7 +156,9 @@ class BudgetCycle(Aggregate):
             payload=order.payload,
         )
         if said.type == MANUAL and order.reconcile:
-            self._put_on_record(stamp, past, source=source, added=said.reading(reading))
+            self._put_on_record(
+                stamp, past
+            )  # the past tells of meters only, so this manual reading is not missed in it
         return self._said(said, source, reading)
 
     def _said(self, said: Said, source: int, reading: int | None) -> Answer:
@@ -297,14 +299,12 @@ class BudgetCycle(Aggregate):
             "unexplained_usd": figures.unexplained,
         }
 
-    def _figures(self, past: Past, source: int = 0, added: Reading | None = None, without: int = 0) -> TieOut:
-        return tie_out(self.state.ledger(), Amended(past, self.state.period.ends, source, added, without))
+    def _figures(self, past: Past, without: int = 0) -> TieOut:
+        return tie_out(self.state.ledger(), Without(past, without))
 
-    def _put_on_record(
-        self, stamp: Stamp, past: Past, source: int = 0, added: Reading | None = None, without: int = 0
-    ) -> TieOut:
+    def _put_on_record(self, stamp: Stamp, past: Past, without: int = 0) -> TieOut:
         """Record the tie-out, unless no amount, percent or grade of it is new."""
-        figures = self._figures(past, source, added, without)
+        figures = self._figures(past, without)
         record = _record_of(figures)
         last = self.state.record
         if record == last or (last is None and not any(p.has_both for p in figures.providers)):

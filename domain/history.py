@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from .tie_out import Reading, Source, counts_for
+from .tie_out import Reading, Source
 
 
 class Statement(NamedTuple):
@@ -33,19 +33,12 @@ class Past(Protocol):
         """What would stand in a source without one of its readings; None if nothing would."""
 
 
-class Amended(NamedTuple):
-    """The past with what was just decided: one reading more, or one less."""
+class Without(NamedTuple):
+    """The past without a reading that is being retracted."""
 
     past: Past
-    ends: datetime
-    source: int = 0
-    added: Reading | None = None
-    without: int = 0
+    reading: int = 0
 
     def last_by(self, source: Source, moment: datetime) -> Reading | None:
-        """The last reading that counts for the moment; an added one is the later recorded."""
-        found = self.past.last_by(source, moment, self.without)
-        added = self.added if source.number == self.source else None
-        if added is None or not counts_for(added, moment, self.ends):
-            return found
-        return added if found is None or added.measured_at >= found.measured_at else found
+        """The last reading that counts for the moment."""
+        return self.past.last_by(source, moment, self.reading)
