@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 from eventsourcing.application import AggregateNotFoundError
 
 from ..domain import commands as c
-from ..domain.aggregate import Aggregate, Stamp
+from ..domain.aggregate import Aggregate, Mark, Stamp
 from ..domain.cycle import BudgetCycle
 from ..domain.errors import KeyReused, NotFound, Refused, RuleRefused
 from ..domain.history import Past
@@ -45,9 +45,10 @@ class Unread:
 
 
 class Decided(NamedTuple):
-    """An aggregate with its pending events, and the answer that goes with them."""
+    """An aggregate with its pending events, how it was before, and the answer that goes with them."""
 
     aggregate: Aggregate
+    before: Mark
     answer: Answer
 
 
@@ -99,7 +100,7 @@ class Writer:
                     raise Unsure
                 return self._write(connection, decided, stamp, order, key)
         except BaseException:
-            self.log.forget_all()
+            cycle.rewind(decided.before)  # none of it is in the log
             raise
 
     def _with_the_pen(self, connection: sqlite3.Connection, order: c.Command, key: str | None) -> Answer:
@@ -116,7 +117,7 @@ class Writer:
             number = self.log.next_cycle()
             cycle = BudgetCycle.open(order, number, stamp)
             self.log.keep(cycle)
-            return Decided(cycle, Answer(cycle_id=number, recorded=True))
+            return Decided(cycle, (1, cycle.state), Answer(cycle_id=number, recorded=True))
         if not isinstance(order, c.CycleCommand):
             raise RuleRefused(f"{type(order).__name__} is not an order these books know", code="unknown-order")
         try:
@@ -132,7 +133,7 @@ class Writer:
         assert isinstance(cycle, BudgetCycle)
         before = cycle.marked()
         try:
-            return Decided(cycle, Answer(cycle.decide(order, stamp, past)))
+            return Decided(cycle, before, Answer(cycle.decide(order, stamp, past)))
         except BaseException:
             cycle.rewind(before)  # some of its events may have been triggered before it was refused
             raise
@@ -140,7 +141,7 @@ class Writer:
     def _write(
         self, connection: sqlite3.Connection, decided: Decided, stamp: Stamp, order: c.Command, key: str | None
     ) -> Answer:
-        aggregate, answer = decided
+        aggregate, _, answer = decided
         if aggregate.pending_events:
             answer["position"] = self.log.append(connection, aggregate, as_text(stamp.recorded_at))
             self._last = stamp.recorded_at

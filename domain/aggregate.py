@@ -8,6 +8,8 @@ from eventsourcing.domain import BaseAggregate
 from .events import Event
 
 A = TypeVar("A", bound="Aggregate")
+Mark = tuple[int, Any]
+"""A version and the state at it."""
 Answer = dict[str, Any]
 """What an order is answered with: plain values, ready for every door."""
 
@@ -52,11 +54,11 @@ class Aggregate(BaseAggregate[str]):
         self.version = event.originator_version
         self.pending_events.append(event)
 
-    def marked(self) -> tuple[int, Any]:
+    def marked(self) -> Mark:
         """Where a decision begins, to come back to if it is refused half-way."""
         return self.version, self.state.copy()
 
-    def rewind(self, mark: tuple[int, Any]) -> None:
+    def rewind(self, mark: Mark) -> None:
         """Forget what was triggered since."""
         self.version, self.state = mark
         self.pending_events.clear()
