@@ -100,7 +100,7 @@ class Questions:
                 f"(position {cycle.position}); ask --measured-by for what had happened by a time, by all we know now",
                 code="before-cycle",
             )
-        return Moment(position, now, str(position) if isinstance(as_of, int) else time_text(now), None)
+        return Moment(position, now, str(as_of) if isinstance(as_of, int) else time_text(now), None)
 
     def _at_position(self, position: int) -> tuple[int, datetime]:
         if not 1 <= position <= self.position:

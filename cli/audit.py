@@ -1,7 +1,7 @@
 """`mecris audit`: the log as it is, the chain recomputed, the read models rebuilt."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -51,6 +51,8 @@ def _stream(events: Any) -> None:
 
 
 def _brief(value: Any) -> str:
+    if isinstance(value, dict) and "pairs" in value:
+        return f"({value['grade']}, {value['unexplained_usd']} unexplained, {value['remaining_usd']} remaining)"
     text = value if isinstance(value, str) else to_json(value)
     return (
         repr(text if len(text) <= 60 else f"{text[:57]}...")
@@ -72,9 +74,15 @@ def verify(expect: str | None, as_json: bool) -> int:
         write_json({"events": found.events, "head": found.head, "faults": faults})
     else:
         click.echo(f"{found.events:,} events, {_count(len(faults), 'fault')}\nhead {found.head}")
-    for fault in found.faults:
-        tell(f"damaged: {fault.what}")
+    _tell_faults(found.faults)
     return DAMAGED if faults else 0
+
+
+def _tell_faults(faults: Sequence[Any]) -> None:
+    for fault in faults:
+        tell(f"damaged: {fault.what}")
+    if faults:
+        tell("what came before the first of these can be trusted; restore the file from a backup")
 
 
 @audit.command("replay")
@@ -98,8 +106,7 @@ def replay(as_json: bool) -> int:
         click.echo(
             f"{found.events:,} events replayed, {_count(found.differences, 'difference')}, {found.events_per_second:,} events/s"
         )
-    for fault in found.faults:
-        tell(f"damaged: {fault.what}")
+    _tell_faults(found.faults)
     for difference in found.examples:
         tell(f"differs: {difference.table}, {difference.side}: {to_json(difference.row)}")
     if found.differences and not found.faults:

@@ -1,6 +1,7 @@
 """`mecris budget` orders: what meters and dashboards say, plugs, and the record."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,12 @@ def add_source(  # one parameter for each option that `design.md` names
         click.echo(
             f"reading {answer['reading']}: '{answer['source']}' says {show.money(answer['amount_usd'])} were spent"
         )
-    warn(answer["warnings"])
-    _and_now(opened, cycle_id)
+    else:
+        click.echo("said before, word for word: nothing was recorded")
+    _and_now(opened, cycle_id, answer["warnings"])
 
 
-def _and_now(opened: Any, cycle_id: int) -> None:
+def _and_now(opened: Any, cycle_id: int, warnings: Sequence[str] = ()) -> None:
     s = opened.status(cycle_id)
     tied = s["tie_out"]
     click.echo(
@@ -102,6 +104,7 @@ def _and_now(opened: Any, cycle_id: int) -> None:
         f"{show.money(tied['unexplained_usd'])} unexplained, {show.grade(s['grade'])}"
         + (f" ({show.share(s['percent'])} apart)" if s["percent"] is not None else "")
     )
+    warn(dict.fromkeys([*warnings, *s["warnings"]]))
 
 
 def _pasted() -> str:

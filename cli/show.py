@@ -6,17 +6,14 @@ from typing import Any
 
 import click
 
-from ..domain.money import plain, shown
+from ..domain.money import cents, plain, shown
 
 COLOURS = {"EXCELLENT": "green", "GOOD": "green", "FAIR": "yellow", "POOR": "red", "UNVERIFIED": "magenta"}
 
 
 def money(amount: Decimal | None) -> str:
     """At least cents, and never fewer digits than there are."""
-    if amount is None:
-        return "-"
-    cents = shown(amount, 2)
-    return f"{cents:,.2f}" if cents == amount else plain(amount)
+    return "-" if amount is None else cents(amount)
 
 
 def share(percent: Decimal | None) -> str:
@@ -100,11 +97,16 @@ def _verdict(s: dict[str, Any]) -> str:
         said = "nothing could be compared: it takes a realtime and a manual source of one provider"
     else:
         said = f"{money(s['diff_usd'])} apart ({share(s['percent'])})"
-    return said + ("; not on record yet: mecris budget reconcile" if s["stale"] else "")
+    return said + (f"; not on record yet: mecris budget reconcile --cycle {s['cycle']['id']}" if s["stale"] else "")
 
 
 def _asked(s: dict[str, Any]) -> list[str]:
-    asked = [f"as of {s['as_of']}, position {s['position']}"] if s["as_of"] else []
+    asked = []
+    if s["as_of"] and s["as_of"].isdecimal():
+        same = s["as_of"] == str(s["position"])
+        asked.append(f"as of position {s['as_of']}" + ("" if same else f", whose write ended at {s['position']}"))
+    elif s["as_of"]:
+        asked.append(f"as of {when(s['as_of'])}, position {s['position']}")
     asked += [f"measured by {when(s['measured_by'])}"] if s["measured_by"] else []
     return ["", click.style("  " + "; ".join(asked), dim=True)] if asked else []
 

@@ -13,12 +13,12 @@ from .findings import analysis
 from .grading import Thresholds
 from .history import Past, Without
 from .ids import SOURCES, cycle_key, source_id
-from .money import exactly, plain, shown, usd
+from .money import cents, exactly, plain, shown, usd
 from .period import day, time_text, zone
 from .state import CycleState, standing
 from .statement import Said, said_by
 from .text import name_of, reason_of
-from .tie_out import MANUAL, Provider, TieOut, tie_out
+from .tie_out import MANUAL, Provider, TieOut, added_up, tie_out
 
 PLUG_LIMIT = Decimal(5)
 """Dollars above which a plug needs an explicit yes."""
@@ -38,7 +38,7 @@ class BudgetCycle(Aggregate):
         if last < first:
             raise TimeRefused(f"the cycle would end on {last}, before it starts on {first}: swap the two days")
         if order.target_usd < 0:
-            raise AmountRefused(f"the target {plain(order.target_usd)} is negative: give what may be spent, 0 or more")
+            raise AmountRefused(f"the target {cents(order.target_usd)} is negative: give what may be spent, 0 or more")
         event = e.CycleOpened(
             originator_id=cycle_key(number),
             originator_version=1,
@@ -50,7 +50,7 @@ class BudgetCycle(Aggregate):
             end_date=last,
             target_usd=order.target_usd,
             timezone=order.timezone,
-            notes=reason_of(order.notes, "the notes") if order.notes is not None else None,
+            notes=reason_of(order.notes, "the note") if order.notes is not None else None,
         )
         cycle = cls.opened_by(event)
         cycle.pending_events.append(event)
@@ -82,7 +82,7 @@ class BudgetCycle(Aggregate):
             raise AmountRefused("an adjustment of 0 changes nothing: give what was added, or taken away with a minus")
         if at > stamp.now:
             raise TimeRefused(f"the adjustment would count from {time_text(at)}, which has not come: record it then")
-        self._require_balances_below_credit(order.amount_usd, at, provider)
+        self._require_balances_below_credit(order.amount_usd, at, provider, past)
         adjustment = len(self.state.adjustments) + 1
         self.record(
             stamp,
@@ -96,19 +96,22 @@ class BudgetCycle(Aggregate):
         self._put_on_record(stamp, past)
         return {"adjustment": adjustment, "amount_usd": order.amount_usd, "budget_usd": self._budget()}
 
-    def _require_balances_below_credit(self, amount: Decimal, at: datetime, provider: str) -> None:
+    def _require_balances_below_credit(self, amount: Decimal, at: datetime, provider: str, past: Past) -> None:
+        """Refuse what would make a balance that stands, current or not, say that less than nothing was spent."""
+        if amount > 0:
+            return
         ledger = self.state.ledger()
-        for source in self.state.sources.values():
-            now = source.current
-            touched = at <= now.measured_at and provider in ("", source.provider)
-            if touched and now.balance is not None and now.credit is None:
-                credit = ledger.credit_at(now.measured_at, source.provider) + amount
-                if now.balance > credit:
-                    raise RuleRefused(
-                        f"'{source.name}' says {plain(now.balance)} were left, more than the {plain(credit)} there would have "
-                        "been: retract that reading first, or give the adjustment a later --at",
-                        code="balance-above-credit",
-                    )
+        for number, reading in past.balances_since(at):
+            source = self.state.source_numbered(number)
+            if source is None or provider not in ("", source.provider):
+                continue
+            credit = ledger.credit_at(reading.measured_at, source.provider) + amount
+            if reading.balance is not None and reading.balance > credit:
+                raise RuleRefused(
+                    f"'{source.name}' said (reading {reading.number}) that {cents(reading.balance)} were left, more than the "
+                    f"{cents(credit)} there would have been: retract that reading first, or give the adjustment a later --at",
+                    code="balance-above-credit",
+                )
 
     def _budget(self) -> Decimal:
         return sum((a.amount for a in self.state.adjustments), self.state.target)
@@ -171,16 +174,13 @@ class BudgetCycle(Aggregate):
             "reading": reading,
             "amount_usd": amount,
             "measured_at": time_text(said.measured_at),
-            "warnings": list(self._warnings(said)) if reading else ["said before, word for word: nothing was recorded"],
+            "warnings": list(self._warnings(said)) if reading else [],
         }
 
     def _warnings(self, said: Said) -> Iterable[str]:
-        alike = [s.name for s in self.state.sources.values() if said.is_like(s) and s.name != said.name]
-        if said.counted and said.known is None and alike:
-            yield (
-                f"'{said.name}' is added to '{alike[0]}', the {said.type} source of the same provider: "
-                "if both see the same money, retract it and record it with --compare-only"
-            )
+        alike = [source.name for source in self.state.sources.values() if said.is_like(source)]
+        if said.counted and said.known is None and len(alike) > 1:
+            yield added_up(said.type, alike)
         current = self.state.sources[said.name].current
         if current.measured_at > said.measured_at:
             yield f"'{said.name}' has a later reading of {current.measured_at:%Y-%m-%d %H:%M} UTC: this one is history and does not become current"
@@ -191,7 +191,7 @@ class BudgetCycle(Aggregate):
         source = self.state.source_numbered(found[0]) if found else None
         if found is None or source is None:
             raise NotFound(
-                f"cycle {self.state.cycle} has no standing reading {order.reading}: `mecris budget sources --history` lists them",
+                f"cycle {self.state.cycle} has no standing reading {order.reading}: `mecris budget sources --cycle {self.state.cycle} --history` lists them",
                 code="reading-not-found",
             )
         stands = past.current_and_first(source, without=order.reading)
@@ -244,7 +244,7 @@ class BudgetCycle(Aggregate):
 
     def _provider_to_plug(self, wanted: str | None, figures: TieOut) -> Provider:
         able = [p for p in figures.providers if p.has_both]
-        names = ", ".join(f"'{p.name}'" for p in able)
+        names = ", ".join(f"'{p.name}'" if p.name else "(unnamed)" for p in able)
         if wanted is None:
             if len(able) == 1:
                 return able[0]
@@ -344,11 +344,11 @@ def _require_yes(order: c.ApplyPlug, amount: Decimal, book: Provider) -> None:
     if order.yes:
         return
     if abs(amount) > PLUG_LIMIT:
-        raise ConfirmationNeeded(f"a plug of ${plain(amount)} is over ${PLUG_LIMIT}: confirm it with --yes")
+        raise ConfirmationNeeded(f"a plug of ${cents(amount)} is over ${cents(PLUG_LIMIT)}: confirm it with --yes")
     if abs(book.unexplained - amount) > abs(book.unexplained):
         raise ConfirmationNeeded(
-            f"a plug of ${plain(amount)} would leave more unexplained (${plain(book.unexplained - amount)}) than before "
-            f"(${plain(book.unexplained)}): confirm it with --yes, or use --square"
+            f"a plug of ${cents(amount)} would leave more unexplained (${cents(book.unexplained - amount)}) than before "
+            f"(${cents(book.unexplained)}): confirm it with --yes, or use --square"
         )
 
 

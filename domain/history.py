@@ -29,6 +29,9 @@ class Past(Protocol):
     def reading(self, number: int) -> tuple[int, Reading] | None:
         """A standing reading and the number of its source."""
 
+    def balances_since(self, moment: datetime) -> Iterable[tuple[int, Reading]]:
+        """Standing balances without a credit of their own, measured at a moment or later, with their sources' numbers."""
+
     def current_and_first(self, source: Source, without: int) -> tuple[Reading, Reading] | None:
         """What would stand in a source without one of its readings; None if nothing would."""
 

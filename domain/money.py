@@ -38,6 +38,8 @@ def number(value: str | int | Decimal, what: str = "amount") -> Decimal:
         raise AmountRefused(
             f"{what} {value!r} is a {type(value).__name__}: give it as a string or a Decimal, like '5.42'"
         )
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        raise AmountRefused(f"{what} {value!r} is not a number: write it like 5.42")
     try:
         read = Decimal(value.strip() if isinstance(value, str) else value, EXACT)
     except (InvalidOperation, ValueError, TypeError):
@@ -64,6 +66,12 @@ def usd(value: str | int | Decimal, what: str = "amount") -> Decimal:
 def plain(amount: Decimal) -> str:
     """Write an amount with all its digits, without exponent and trailing zeros: '5.42', '30', '-0.0000001'."""
     return f"{amount.normalize(EXACT):f}" if amount else "0"
+
+
+def cents(amount: Decimal) -> str:
+    """Write an amount for people: at least two places, and never fewer digits than there are."""
+    rounded = shown(amount, 2)
+    return f"{rounded:,f}" if rounded == amount else plain(amount)
 
 
 def shown(amount: Decimal, places: int) -> Decimal:

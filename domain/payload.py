@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 
 from .errors import PayloadRefused, Refused, TimeRefused
-from .money import plain, usd
+from .money import cents, usd
 
 LIMIT = 64 * 1024
 """Bytes of UTF-8 that are kept with a reading."""
@@ -82,12 +82,12 @@ class Payload(NamedTuple):
         """Refuse a payload that names amounts, but not this one."""
         if self.amounts and figure not in self.amounts:
             raise PayloadRefused(
-                f"{what} says ${plain(figure)}, the payload says {_listed(self.amounts)}: give the right one, or only the payload"
+                f"{what} says ${cents(figure)}, the payload says {_listed(self.amounts)}: give the right one, or only the payload"
             )
 
 
 def _listed(amounts: tuple[Decimal, ...]) -> str:
-    return ", ".join(f"${plain(a)}" for a in amounts)
+    return ", ".join(f"${cents(a)}" for a in amounts)
 
 
 def read_payload(payload: str) -> Payload:

@@ -33,8 +33,8 @@ def _zone(name: str) -> tzinfo:
 
 def day(value: date | str) -> date:
     """Read a calendar day; a text must be YYYY-MM-DD."""
-    read = _parse(value)
-    if isinstance(read, datetime):
+    read = _from_iso(value.strip()) if isinstance(value, str) else value
+    if isinstance(read, datetime) or not isinstance(read, date) or not _in_range(read):
         raise TimeRefused(f"{value!s} is not a calendar day: write it like 2025-09-01")
     return read
 
@@ -113,11 +113,15 @@ def _midnight(of: date, timezone: str) -> datetime:
 
 def _parse(when: When) -> datetime | date:
     read = _from_iso(when.strip()) if isinstance(when, str) else when
-    if not isinstance(read, date) or not 1970 <= read.year <= 9000:
+    if not isinstance(read, date) or not _in_range(read):
         raise TimeRefused(
             f"{when!s} is not a moment we can keep: write it like 2025-09-10T09:00:00Z, or a day like 2025-09-10"
         )
     return read
+
+
+def _in_range(of: date) -> bool:
+    return 1970 <= of.year <= 9000
 
 
 def _from_iso(text: str) -> datetime | date | None:

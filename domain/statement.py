@@ -10,7 +10,7 @@ from .aggregate import Stamp
 from .errors import AmountRefused, PayloadRefused, RuleRefused, TimeRefused
 from .events import Stated
 from .history import Past, Statement
-from .money import EXACT, plain, usd
+from .money import EXACT, cents, plain, usd
 from .payload import Payload, read_payload
 from .period import LATE, time_text
 from .state import CycleState
@@ -118,15 +118,22 @@ def _measured(state: CycleState, order: c.RecordSource, payload: Payload | None,
         measured_at, stated = payload.taken_at, True
     else:
         measured_at, stated = stamp.now, False
+    whose = "the payload's own time, " if order.measured_at is None and stated else ""
+    _require_in_cycle(state, measured_at, stamp, whose)
+    return measured_at, stated
+
+
+def _require_in_cycle(state: CycleState, measured_at: datetime, stamp: Stamp, whose: str) -> None:
+    other = ", or say with --measured-at when it was read" if whose else ""
     if measured_at > stamp.now + LATE:
         raise TimeRefused(
-            f"{time_text(measured_at)} has not come yet: a reading says what was measured, at the latest now"
+            f"{whose}{time_text(measured_at)} has not come yet: a reading says what was measured, at the latest now{other}"
         )
     if measured_at < state.period.begins:
         raise TimeRefused(
-            f"{time_text(measured_at)} is before the cycle begins ({time_text(state.period.begins)}): record it in the cycle it belongs to"
+            f"{whose}{time_text(measured_at)} is before the cycle begins ({time_text(state.period.begins)}): "
+            f"record it in the cycle it belongs to{other}"
         )
-    return measured_at, stated
 
 
 def _figures(
@@ -187,13 +194,20 @@ def _rate(order: c.RecordSource) -> Decimal | None:
 def _converted(figure: Decimal | None, rate: Decimal | None, currency: str) -> Decimal | None:
     if figure is None or rate is None:
         return figure
-    return usd(EXACT.multiply(figure, rate), f"{plain(figure)} {currency.upper()} at {plain(rate)}, which is $")
+    converted = EXACT.multiply(figure, rate)
+    try:
+        return usd(converted)
+    except AmountRefused:
+        raise AmountRefused(
+            f"{plain(figure)} {currency.upper()} at {plain(rate)} come to ${plain(converted)}, which cannot be kept to the last "
+            "digit (12 decimal places): give the rate with fewer digits"
+        ) from None
 
 
 def _require_sense(said: Said) -> None:
     if said.amount is not None and said.amount < 0:
         raise AmountRefused(
-            f"the amount {plain(said.amount)} is negative: a source says how much was spent so far, 0 or more"
+            f"the amount {cents(said.amount)} is negative: a source says how much was spent so far, 0 or more"
         )
     if said.balance is None:
         return
@@ -209,7 +223,7 @@ def _require_sense(said: Said) -> None:
         credit = said.state.ledger().credit_at(said.measured_at, said.provider)
     if said.balance > credit:
         raise RuleRefused(
-            f"{plain(said.balance)} are left of {plain(credit)}, more than there was: record the top-up first "
+            f"{cents(said.balance)} are left of {cents(credit)}, more than there was: record the top-up first "
             "(mecris budget cycle adjust, with --at when it was paid)",
             code="balance-above-credit",
         )

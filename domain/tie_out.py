@@ -1,13 +1,13 @@
 """The arithmetic of Mecris: what is tracked, plugged, unexplained and left, derived from statements alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from .grading import UNVERIFIED, Comparison, Thresholds, compare, grade_of
-from .money import ZERO, exactly, percent_of
+from .money import ZERO, cents, exactly, percent_of
 from .period import LATE, Period
 
 REALTIME, MANUAL = "realtime", "manual"
@@ -190,6 +190,12 @@ def _together(providers: Iterable[Provider], thresholds: Thresholds) -> Comparis
     return Comparison(diff, base, grade_of(diff, base, thresholds) if graded else UNVERIFIED)
 
 
+def added_up(kind: str, names: Sequence[str]) -> str:
+    """The warning about several counted sources of one type and provider."""
+    quoted = " and ".join(f"'{name}'" for name in names)
+    return f"{quoted} are added up as {kind} sources of one provider: if they see the same money, one must be --compare-only"
+
+
 class _Seen(NamedTuple):
     """What one meter had seen at the moment of the look; `reading` is None if it began later."""
 
@@ -289,17 +295,16 @@ class _Book:
         for meter, reading, amount in self.seen if self.compared_at_all else ():
             if reading is None:
                 yield (
-                    f"'{meter.name}' began after '{self.oldest.name}' was read: of its ${self.ledger.said(meter):f}, "
-                    f"${amount:f} are taken to be in that look; read '{self.oldest.name}' again to be sure"
+                    f"'{meter.name}' began after '{self.oldest.name}' was read: of its ${cents(self.ledger.said(meter))}, "
+                    f"${cents(amount)} are taken to be in that look; read '{self.oldest.name}' again to be sure"
                 )
             elif self.ledger.said(meter) < amount:
-                yield f"'{meter.name}' fell from ${amount:f} to ${self.ledger.said(meter):f}: a meter of a cycle only rises"
+                yield f"'{meter.name}' fell from ${cents(amount)} to ${cents(self.ledger.said(meter))}: a meter of a cycle only rises"
 
     def _doubled(self) -> Iterable[str]:
         for kind, sources in (("realtime", self.meters), ("manual", self.manual)):
             if len(sources) > 1:
-                names = " and ".join(f"'{s.name}'" for s in sources)
-                yield f"{names} are added up as {kind} sources of one provider: if they see the same money, one must be --compare-only"
+                yield added_up(kind, [s.name for s in sources])
 
     def _balances_of_everything(self) -> Iterable[str]:
         if all(s.provider == self.provider for s in self.ledger.sources):

@@ -555,6 +555,15 @@ class Readings:
         ).fetchone()
         return (source_of(row[0]), _reading(row[1:])) if row else None
 
+    def balances_since(self, moment: datetime) -> Iterable[tuple[int, Reading]]:
+        """Standing balances without a credit of their own, measured at a moment or later, with their sources' numbers."""
+        rows = self.connection.execute(
+            f"SELECT source_id, {_READING} FROM budget_reading WHERE source_id BETWEEN ? AND ? AND retracted IS NULL "
+            "AND balance_usd IS NOT NULL AND credit_usd IS NULL AND measured_at >= ? ORDER BY position",
+            (self._id(0), self._id(SOURCES), as_text(moment)),
+        )
+        return [(source_of(id), _reading(row)) for id, *row in rows]
+
     def all(self) -> Iterable[tuple[int, Reading, bool]]:
         """Every reading in the order recorded, with its source id, and whether it was retracted since."""
         rows = self.connection.execute(

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..domain.cycle import BudgetCycle
 from ..domain.errors import EventDamaged
 from ..domain.events import Event
+from ..domain.old_shapes import today
 from ..domain.state import CycleState
-from .names import EVENTS, OLD
+from .names import EVENTS
 
 
 class CycleSnapshot(BaseModel):
@@ -55,12 +56,9 @@ class EventMapper(Mapper[str]):
             ) from error
 
     def _event(self, stored: StoredEvent) -> Event:
+        oid, version = str(stored.originator_id), stored.originator_version
         known = EVENTS.get(stored.topic)
-        fields: dict[str, Any] = {
-            "originator_id": stored.originator_id,
-            "originator_version": stored.originator_version,
-        }
-        if known is None:
-            today, read = OLD[stored.topic]
-            return EVENTS[today].model_validate_json(json.dumps(read(json.loads(stored.state)) | fields))
-        return known.of_stored(stored.state, stored.originator_id, stored.originator_version)  # type: ignore[arg-type]
+        if known is not None:
+            return known.of_stored(stored.state, oid, version)
+        name, fields = today(stored.topic, json.loads(stored.state))
+        return EVENTS[name].of_stored(json.dumps(fields).encode(), oid, version)

@@ -53,6 +53,10 @@ class Remembered:
     def reading(self, number: int) -> tuple[int, Reading] | None:
         return next(((x.source, reading_of(x)) for x in self.said if x.reading == number), None)
 
+    def balances_since(self, moment: datetime) -> list[tuple[int, Reading]]:
+        said = [x for x in self.said if x.balance_usd is not None and x.credit_usd is None]
+        return [(x.source, reading_of(x)) for x in said if x.measured_at >= moment]
+
     def current_and_first(self, source: Source, without: int) -> tuple[Reading, Reading] | None:
         standing = self._of(source, without)
         first = [r for r in standing if r.measured_at == standing[0].measured_at]

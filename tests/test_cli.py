@@ -163,7 +163,7 @@ def test_a_paste_with_two_amounts_is_refused(founded: Mecris) -> None:
     assert said == (
         3,
         "",
-        "refused: the payload names several amounts ($0.42, $10): say with --amount which one it is\n",
+        "refused: the payload names several amounts ($0.42, $10.00): say with --amount which one it is\n",
     )
 
 
@@ -421,6 +421,6 @@ def test_the_demo_tells_the_founding_story() -> None:
         "EXCELLENT  0.00 apart",
         "0 differences",
         "0.73 %",
-        "as of 5",
+        "as of position 5",
     ):
         assert figure in done.stdout

@@ -181,6 +181,18 @@ def test_an_adjustment_must_not_put_a_standing_balance_above_its_credit() -> Non
     story.when(adjusted("-5", at=at("08:00"))).then(happened(e.BudgetAdjusted))
 
 
+def test_an_older_balance_that_still_stands_must_not_come_above_its_credit_either() -> None:
+    older = said("console", "manual", balance="20", measured_at="2025-09-05")
+    story = given(opened("25"), older, said("console", "manual", balance="10", measured_at="2025-09-08"))
+    story.when(adjusted("-10", at="2025-09-01")).refused("balance-above-credit", "reading 1")
+    story.when(adjusted("-10", at="2025-09-07")).then(happened(e.BudgetAdjusted))
+    given(*story_orders(older), retracted(1)).when(adjusted("-10", at="2025-09-01")).then(happened(e.BudgetAdjusted))
+
+
+def story_orders(older: c.Command) -> tuple[c.Command, ...]:
+    return opened("25"), older, said("console", "manual", balance="10", measured_at="2025-09-08")
+
+
 def test_an_adjustment_for_another_provider_leaves_a_balance_alone() -> None:
     story = given(opened("20"), said("console", "manual", balance="15", provider="claude"))
     story.when(adjusted("-10", at="2025-08-06", provider="groq")).then(happened(e.BudgetAdjusted, provider="groq"))

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from mecris.domain.events import CYCLE_EVENTS
+from mecris.domain.old_shapes import OLD
 from mecris.projections.follow import VIEWS
 from mecris.store.mapper import EventMapper
-from mecris.store.names import EVENTS, OLD
+from mecris.store.names import EVENTS
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -1,0 +1,1 @@
+"""Documentation: pages for people, and the program that generates the reference from the code."""

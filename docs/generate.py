@@ -1,0 +1,364 @@
+"""Generate the reference pages from the code: `python -m docs.generate`."""
+
+import json
+import sqlite3
+import textwrap
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import click
+from pydantic import BaseModel
+
+from mecris.books import Books
+from mecris.cli.main import EXITS, FAULT, INTERRUPTED, mecris
+from mecris.domain import commands as c
+from mecris.domain import errors, events
+from mecris.projections.follow import VIEWS
+from mecris.store import chain, schema
+from mecris.domain.old_shapes import OLD
+from mecris.store.names import EVENTS
+
+ROOT = Path(__file__).parent.parent
+FOLDER = Path("docs/reference")
+GENERATED = "<!-- Made by `make docs` from the code: change the code, not this page. -->"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page and what it says; the same at every run."""
+    return {FOLDER / "cli.md": _cli(), FOLDER / "events.md": _events()}
+
+
+def _page(*parts: str) -> str:
+    return "\n\n".join([GENERATED, *parts]) + "\n"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+# -- the command line ---------------------------------------------------------------------------------------------
+
+
+def _cli() -> str:
+    return _page(
+        "# Command line",
+        "Answers go to standard output; hints, warnings and refusals go to standard error. Colours are for terminals, "
+        "and `NO_COLOR` turns them off.",
+        *(part for path, command in _commands(mecris, "mecris") for part in _command(path, command)),
+        "## What people type",
+        WORDS,
+        "## Exit codes",
+        _exits(),
+        "## Errors in Python",
+        _fenced("text", textwrap.dedent(str(errors.__doc__)).strip()),
+    )
+
+
+WORDS = """\
+| word | means |
+|---|---|
+| `USD` | an exact amount in decimal digits, at most 12 of them after the point, below a trillion |
+| `WHEN` | an ISO date-time (without an offset: in the cycle's time zone), or a date: its end, today: now. `adjust --at` takes the beginning of a date, and `--as-of` also a position in the log |
+| `TEXT\\|@FILE\\|-` | the text itself, the content of a file, or standard input; `@@` stands for a text that begins with `@` |
+| `ID`, `N` | numbers, as `cycle list`, `sources --history` and `audit log` show them |"""
+
+
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _commands(below, f"{path} {name}")
+
+
+def _command(path: str, command: click.Command) -> Iterator[str]:
+    yield f"## {path}"
+    yield textwrap.dedent(str(command.help)).strip()
+    yield _fenced("text", _usage(path, command))
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    if options:
+        yield _table(["option", "what it says"], [[_names(o), _help(o)] for o in options])
+
+
+def _usage(path: str, command: click.Command) -> str:
+    words = [path, *(_word(p) for p in command.params)]
+    if isinstance(command, click.Group):
+        words.append("COMMAND ...")
+    return "\n".join(
+        textwrap.wrap(" ".join(w.replace(" ", "\0") for w in words), 100, subsequent_indent="    ")
+    ).replace("\0", " ")
+
+
+def _word(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Argument):
+        return _values(parameter) or str(parameter.name).upper()
+    word = f"{parameter.opts[0]} {_values(parameter)}".strip()
+    return word if parameter.required else f"[{word}]"
+
+
+def _values(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        return ""
+    if isinstance(parameter.type, click.Choice):
+        return "|".join(map(str, parameter.type.choices))
+    return str(parameter.metavar or "")
+
+
+def _names(option: click.Option) -> str:
+    names = "`, `".join([*option.opts, *option.secondary_opts])
+    values = _values(option)
+    return f"`{names}{' ' + values if values else ''}`".replace("|", "\\|")
+
+
+def _help(option: click.Option) -> str:
+    default = f"  [default: {option.default}]" if option.show_default else ""
+    return f"{option.help}{default}" + (" Required." if option.required else "")
+
+
+def _exits() -> str:
+    meaning = {
+        0: "done; nothing to report against it",
+        1: "the answer is printed, and it is bad news: `--fail-under` was not met (UNVERIFIED never meets it)",
+        2: "wrong usage",
+        3: "refused by a rule, or not found",
+        4: "conflict: another writer held the books too long, or a key was used for something else",
+        5: "the books are damaged, or the replay differs",
+        6: "could not be done: disk, permission, or a fault of ours (never a bare traceback)",
+        130: "interrupted",
+    }
+    classes = {code: f"`{kind.__name__}`" for kind, code in EXITS}
+    assert {0, 1, 2, FAULT, INTERRUPTED, *classes} == set(meaning)
+    rows = [[str(code), said, classes.get(code, "")] for code, said in meaning.items()]
+    return _table(["exit", "meaning", "in Python"], rows)
+
+
+# -- events and tables --------------------------------------------------------------------------------------------
+
+
+def _events() -> str:
+    examples = _examples()
+    return _page(
+        "# Events and tables",
+        "Everything that happened is an event, stored once and for good in the table `stored_events`: `topic` is its name, "
+        "`state` its fields as plain JSON, `position` its place in the log. A field that says nothing is left out. "
+        "Amounts are text in decimal digits, so that no reader rounds them; moments are UTC with six digits of fraction.",
+        "Every event has these fields:",
+        _table(["field", "type", "what it says"], _rows(events.Event, set())),
+        *(part for name in sorted(EVENTS) for part in _event(name, examples[name])),
+        "## Inside events",
+        *(part for model in INSIDE for part in _inside(model)),
+        "## Old shapes",
+        "Names that are only read: "
+        + (", ".join(f"`{old}` as `{now}`" for old, (now, _) in sorted(OLD.items())) or "none so far")
+        + ".",
+        "## The chain",
+        _fenced("text", textwrap.dedent(str(chain.__doc__)).strip()),
+        "`mecris audit verify` does this over the whole log.",
+        "## Tables",
+        "Read models: they follow the log, and `mecris audit rebuild` makes them again from it. Money is text in decimal "
+        "digits, times are text in UTC, and yes or no is 1 or 0.",
+        *_read_models(),
+        "## Tables of the log",
+        "These are the books themselves.",
+        *(_fenced("sql", textwrap.dedent(" " * 4 + statement).strip()) for statement in schema.LOG),
+    )
+
+
+INSIDE = (events.Stated, events.StandingReading, events.Record, events.ProviderFigures, events.PairFigures)
+
+MEANING = {
+    "adjustment": "its number in the cycle",
+    "amount": "what was spent, as stated",
+    "amount_a_usd": "what the realtime source had said at the moment of the manual one",
+    "amount_b_usd": "what the manual source said",
+    "amount_usd": "the amount; in a reading never negative",
+    "analysis": "one sentence for people",
+    "at": "the moment from which it counts",
+    "balance": "what was left, as stated",
+    "balance_usd": "what was left",
+    "base_usd": "the larger of the two figures compared: `diff_usd / base_usd` is the percentage",
+    "budget_usd": "target and adjustments",
+    "counted": "false: compare-only",
+    "credit": "what it was left of, as stated",
+    "credit_usd": "what it was left of, if that was stated",
+    "currency": "three letters",
+    "current": "the reading that is current in the source from now on",
+    "cycle": "its number",
+    "diff_usd": "the difference, not negative",
+    "end_date": "the last day",
+    "evidence": "where it can be looked up",
+    "excellent": "percent",
+    "fair": "percent",
+    "first": "the reading that is the first of the source from now on",
+    "good": "percent",
+    "grade": "EXCELLENT, GOOD, FAIR, POOR or UNVERIFIED",
+    "measured_at": "when it was measured",
+    "name": "what the source is called",
+    "notes": "what the cycle is for",
+    "observed_usd": "what its manual sources said",
+    "pairs": "every realtime source with every manual source of its provider",
+    "payload": "the raw text, to the byte",
+    "plug": "its number in the cycle",
+    "plugged_usd": "what its plugs explain",
+    "provider": "whose spend; empty: the unnamed one (of an adjustment: anybody's)",
+    "providers": "the tie-out of each",
+    "rate": "USD for one unit",
+    "reading": "its number in the cycle",
+    "reason": "why",
+    "record": "the figures",
+    "recorded_at": "when it was recorded; never goes backwards within the log",
+    "recorded_by": "who recorded it",
+    "remaining_usd": "what was left",
+    "rests_on": "when the newest manual reading it rests on was measured",
+    "retracted": "the reading that was taken back",
+    "source": "the number of the source in its cycle; its id in the tables is `cycle * 1000 + source`",
+    "source_a": "the number of the realtime source",
+    "source_b": "the number of the manual source",
+    "start_date": "the first day",
+    "stated": "was its time stated, or assumed to be that of recording?",
+    "stated_as": "what was said in another currency",
+    "target_usd": "what may be spent",
+    "timezone": "IANA name of the zone its days are in",
+    "tracked_then_usd": "what meters had said at the moment of the look",
+    "tracked_usd": "what meters say; where there is none, what was read by hand",
+    "type": "`realtime` or `manual`",
+    "unexplained_usd": "what neither meters nor plugs explain",
+    "via": "through which door: cli, rest, mcp, python, import",
+}
+
+
+def _event(name: str, example: str) -> Iterator[str]:
+    model = EVENTS[name]
+    yield f"## {name}"
+    yield str(model.__doc__)
+    yield _table(["field", "type", "what it says"], _rows(model, set(events.Event.model_fields)))
+    yield _fenced("json", json.dumps(json.loads(example), indent=2, ensure_ascii=False))
+
+
+def _inside(model: type[BaseModel]) -> Iterator[str]:
+    yield f"### {model.__name__}"
+    yield str(model.__doc__)
+    yield _table(["field", "type", "what it says"], _rows(model, set()))
+
+
+def _rows(model: type[BaseModel], without: set[str]) -> list[list[str]]:
+    fields = {name: field for name, field in model.model_fields.items() if name not in without and not field.exclude}
+    return [
+        [f"`{name}`", _type(f.annotation) + ("" if f.is_required() else _otherwise(f.default)), MEANING[name]]
+        for name, f in fields.items()
+    ]
+
+
+def _otherwise(default: Any) -> str:
+    return ", optional" if default is None else f", default `{json.dumps(default)}`"
+
+
+TYPES = {Decimal: "decimal text", datetime: "moment", date: "day", int: "integer", str: "text", bool: "true or false"}
+
+
+def _type(annotation: Any) -> str:
+    if annotation in TYPES:
+        return TYPES[annotation]
+    origin, inner = get_origin(annotation), [a for a in get_args(annotation) if a not in (type(None), ...)]
+    if origin in (Union, UnionType, Annotated):
+        return _type(inner[0])
+    if origin is tuple:
+        return f"list of {_type(inner[0])}"
+    return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+
+
+def _examples() -> dict[str, str]:
+    """One stored event of each name, from a small story told to real books."""
+    clock = iter(datetime(2025, 9, 10, 9, minute, tzinfo=UTC) for minute in range(0, 60, 2))
+    moment = [next(clock)]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "books.db"
+        with Books.open(path, recorded_by="somebody", via="cli", clock=lambda: moment[0]) as books:
+            for order in _story():
+                books.handle(order)
+                moment[0] = next(clock)
+            with books.file.reading() as connection:
+                rows = connection.execute("SELECT topic, CAST(state AS TEXT) FROM stored_events ORDER BY position DESC")
+                return dict(rows.fetchall())
+
+
+def _story() -> list[c.Command]:
+    meter = {"cycle_id": 1, "source": "session log", "type": "realtime", "provider": "claude"}
+    console = {"cycle_id": 1, "source": "console", "type": "manual", "provider": "claude"}
+    return [
+        c.OpenCycle(start_date="2025-08-06", end_date="2025-09-30", target_usd="24.96", notes="credit of August"),
+        c.RecordSource(**meter, amount="0.1", currency="EUR", rate="1.1", measured_at="2025-09-10T08:55:00Z"),
+        c.RecordSource(**console, balance="19.54", measured_at="2025-09-10T08:58:00Z", payload="$19.54 USD left"),
+        c.ApplyPlug(cycle_id=1, square=True, reason="usage outside the workspace", evidence="usage export", yes=True),
+        c.ReversePlug(cycle_id=1, plug=1, reason="the export was of another month"),
+        c.AdjustBudget(cycle_id=1, amount_usd="0.04", reason="25.00 were paid", at="2025-08-06", provider="claude"),
+        c.ChangeThresholds(cycle_id=1, excellent="0.5", good="2", fair="5"),
+        c.RecordSource(**console, balance="1.954", measured_at="2025-09-10T09:10:00Z"),
+        c.RetractReading(cycle_id=1, reading=3, reason="typed 1.954 in place of 19.54"),
+    ]
+
+
+TABLE = {
+    "budget_adjustment": "Top-ups, credits and corrections; `position` is the place in the log a row comes from, here and everywhere.",
+    "budget_cycle": "Cycles as they were opened; `budget_usd` is the target with all adjustments.",
+    "budget_discrepancy": "Every pair of every comparison on record, also pairs that agree. `source_a_id` is the realtime side.",
+    "budget_plug": "Plugs; `reversed` is the position of the reversal, if there was one.",
+    "budget_reading": "Every reading. `current` and `first` are the positions of the readings that were so in its source once it was "
+    "recorded; `retracted` is the position of its retraction.",
+    "budget_reconciliation": "Each time a comparison was put on record; `id` is its position in the log, `providers` its tie-outs as JSON.",
+    "budget_retraction": "Readings that were taken back, and which readings stood in their place.",
+    "budget_source": "Sources with what they say now; all figures are NULL when every reading was retracted.",
+    "budget_threshold": "Bounds of the grades, in percent, each time they were set.",
+    "budget_total": "A view: sums over `budget_source`, exact to the last digit.",
+}
+
+
+def _read_models() -> Iterator[str]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for view in VIEWS:
+            for table, columns in view.tables.items():
+                connection.execute(f"CREATE TABLE {table} {columns}")
+            for statement in view.indexes:
+                connection.execute(statement)
+        named = connection.execute("SELECT name, type FROM sqlite_master WHERE type <> 'index' ORDER BY name")
+        for name, kind in named.fetchall():
+            yield f"### {name}"
+            yield TABLE[name]
+            yield from _columns(connection, name) if kind == "table" else _columns_of_view(connection, name)
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> Iterator[str]:
+    found = connection.execute(f"SELECT name, type, \"notnull\", pk FROM pragma_table_info('{table}')")
+    rows = [[f"`{name}`", type, "key" if key else "" if filled else "may be NULL"] for name, type, filled, key in found]
+    yield _table(["column", "type", ""], rows)
+    indexes = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL ORDER BY name",
+        (table,),
+    ).fetchall()
+    if indexes:
+        yield "Indexes: " + ", ".join(f"`{name}`" for (name,) in indexes) + "."
+
+
+def _columns_of_view(connection: sqlite3.Connection, view: str) -> Iterator[str]:
+    names = [column[0] for column in connection.execute(f"SELECT * FROM {view}").description]
+    yield "Columns: " + ", ".join(f"`{name}`" for name in names) + "."
+
+
+def _fenced(kind: str, text: str) -> str:
+    return f"```{kind}\n{text}\n```"
+
+
+if __name__ == "__main__":
+    for place, text in pages().items():
+        (ROOT / place).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / place).write_text(text, "utf-8")
+        print(f"wrote {place}")
