@@ -23,17 +23,25 @@ HOW = (
     "- **The books**: 20 cycles over one year, in each three meters and two consoles of two providers; one order in "
     "fifty is a manual reading with its record, one in five hundred a plug or a top-up.",
     "- **Memory**: how much the peak resident memory of a fresh process grows during a rebuild, after it has opened the "
-    "books and asked one question.",
+    "books and asked one question. SQLite's page cache fills up to its limit; beyond that nothing may grow.",
 )
 
 CHILD = """
 import resource, sys
 from mecris.books import Books
+
+def peak():
+    try:  # ru_maxrss of a fresh process begins with the size of the one that started it
+        with open("/proc/self/status") as status:
+            return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+
 with Books.open(sys.argv[1]) as books:
     books.status(1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     books.rebuild()
-    print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(peak() - before)
 """
 
 
@@ -97,14 +105,13 @@ def _memory(folder: Path, path: Path, sizes: Sizes) -> Row:
     small, large = _growth(quarter), _growth(path)
     return at_most(
         "memory of a rebuild, against that of a quarter of the events",
-        1.1,
+        1.5,  # streamed; what still grows is SQLite's page cache, up to its limit
         large / small if small else 1.0,
         f"peak grows by {large / 1024:.0f} MiB and by {small / 1024:.0f} MiB",
     )
 
 
 def _growth(path: Path) -> int:
-    """KiB by which the peak of a process grows while it rebuilds; macOS counts in bytes."""
+    """KiB by which the peak of a process grows while it rebuilds."""
     done = subprocess.run([sys.executable, "-c", CHILD, str(path)], check=True, capture_output=True, text=True)
-    before, after = map(int, done.stdout.split())
-    return (after - before) // (1024 if sys.platform == "darwin" else 1)
+    return int(done.stdout)

@@ -88,7 +88,11 @@ class Books:
         return self._writer.handle(order, idempotency_key)
 
     def handle_all(self, orders: Iterable["Command"]) -> list[Answer]:
-        """Do what all orders say in one atomic, durable write; if one is refused, nothing is recorded."""
+        """Do what all orders say in one durable transaction; if one is refused, nothing is recorded.
+
+        Each order stays a write of its own, with its own moment: as of a position between two of them, the books
+        answer as they stood between the two.
+        """
         return self._writer.handle_all(orders)
 
     @cached_property
@@ -170,9 +174,10 @@ class Books:
         return audit.replay(self.file, progress)
 
     def rebuild(self, progress: follow.Progress | None = None) -> int:
-        """Throw the read models away and make them again from the log; returns the position they have seen."""
+        """Throw the read models and snapshots away and make them again from the log; returns the position they have seen."""
         with self.file.pen() as connection:
             follow.rebuild(connection, progress)
+            connection.execute("DELETE FROM stored_snapshots")  # they are derived too
             position = positions.head(connection).position
         self.file.tidy()
         return position

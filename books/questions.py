@@ -115,7 +115,9 @@ class Questions:
             raise TimeRefused(
                 f"{time_text(moment)} has not come yet: what will be known then, nobody knows", code="future"
             )
-        return min(positions.last_by(self.connection, as_text(moment)), self.position), min(moment, self.now)
+        if moment >= self.now:
+            return self.position, self.now
+        return min(positions.last_by(self.connection, as_text(moment)), self.position), moment
 
     # -- the figures --------------------------------------------------------------------------------------------
 
@@ -149,7 +151,7 @@ class Questions:
             position=moment.position,
             as_of=moment.as_of,
             measured_by=_text(moment.measured_by),
-            warnings=[*figures.warnings, *self._clock_warnings(moment)],
+            warnings=[*figures.warnings, *self._log_warnings(moment)],
             providers=[_provider(p) for p in figures.providers],
         )
 
@@ -158,9 +160,18 @@ class Questions:
             return None
         return is_stale(book.figures, record.standings if record else None)
 
-    def _clock_warnings(self, moment: Moment) -> Iterable[str]:
-        last = positions.recorded_at(self.connection, self.position) if moment.as_of is None and self.position else None
-        if last and last - self.now > LATE:
+    def _log_warnings(self, moment: Moment) -> Iterable[str]:
+        if moment.as_of is not None or not self.position:
+            return
+        if positions.head(self.connection).position < self.position:
+            yield "the end of the log is missing, this is what was known of it: run `mecris audit verify`"
+            return
+        try:
+            last = positions.recorded_at(self.connection, self.position)
+        except ValueError:
+            yield "when the last event was recorded cannot be read: run `mecris audit verify`"
+            return
+        if last - self.now > LATE:
             yield clock_is_behind(last, self.now)
 
     def _described(self, cycle: Cycle, budget_usd: Decimal, now: datetime) -> dict[str, Any]:

@@ -7,20 +7,19 @@ are never more than two attempts.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from threading import RLock
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from eventsourcing.application import AggregateNotFoundError
 
 from ..domain import commands as c
 from ..domain.aggregate import Aggregate, Mark, Stamp
 from ..domain.cycle import BudgetCycle
-from ..domain.errors import KeyReused, NotFound, Refused, RuleRefused
+from ..domain.errors import EventDamaged, KeyReused, NotFound, Refused, RuleRefused
 from ..domain.history import Past
 from ..domain.ids import cycle_key
 from ..domain.period import LATE, as_text, from_text
@@ -31,6 +30,8 @@ from ..store.file import File
 from ..store.log import Log, Stale
 from .answers import Answer, from_json, to_json
 from .questions import clock_is_behind
+
+T = TypeVar("T")
 
 
 class Unsure(Exception):
@@ -58,8 +59,16 @@ class Writer:
     def __init__(self, file: File, clock: Callable[[], datetime], recorded_by: str, via: str) -> None:
         self.file, self.clock, self.recorded_by, self.via = file, clock, recorded_by, via
         self.log = Log(file)
+        self._require_whole_log()
         self._turn = RLock()
         self._last: datetime | None = None  # when we last recorded something
+
+    def _require_whole_log(self) -> None:
+        """Refuse to write where the end of the log is missing: its positions would be used twice."""
+        with self.file.reading() as connection:
+            end, seen = positions.head(connection).position, max(follow.positions(connection).values())
+        if seen > end:
+            raise EventDamaged(f"the log ends at {end}, but {seen} events were seen: run `mecris audit verify`")
 
     def handle(self, order: c.Command, key: str | None) -> Answer:
         """Do what an order says, or refuse it."""
@@ -68,20 +77,22 @@ class Writer:
                 return self._at_first_attempt(order, key)
             except (Unsure, Refused, Stale):
                 pass
-            with self._remembering_only_what_is_written(), self.file.pen() as connection:
-                return self._with_the_pen(connection, order, key)
+            return self._held(lambda connection: self._with_the_pen(connection, order, key))
 
     def handle_all(self, orders: Iterable[c.Command]) -> list[Answer]:
         """Do what all orders say in one atomic write, or nothing of it."""
-        with self._turn, self._remembering_only_what_is_written(), self.file.pen() as connection:
-            return [self._with_the_pen(connection, order, None) for order in orders]
+        with self._turn:
+            return self._held(lambda connection: [self._with_the_pen(connection, order, None) for order in orders])
 
-    @contextmanager
-    def _remembering_only_what_is_written(self) -> Iterator[None]:
+    def _held(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        """Write with the pen in hand, and remember only what is written."""
         try:
-            yield
-        except BaseException:
+            with self.file.pen() as connection:
+                return write(connection)
+        except BaseException as error:
             self.log.forget_all()
+            if isinstance(error, Stale):  # no one else can write now, so something stands where nothing can
+                raise EventDamaged("an event stands where the next one belongs: run `mecris audit verify`") from error
             raise
 
     def _at_first_attempt(self, order: c.Command, key: str | None) -> Answer:

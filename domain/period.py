@@ -42,7 +42,8 @@ def day(value: date | str) -> date:
 @lru_cache
 def as_text(moment: datetime) -> str:
     """A moment as stored: UTC, always six digits of fraction, so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 @lru_cache
@@ -71,7 +72,11 @@ class Period(NamedTuple):
     @property
     def ends(self) -> datetime:
         """The end of the last day, in UTC."""
-        return self.midnight(self.last_day + timedelta(days=1))
+        return self.end_of_day(self.last_day)
+
+    def end_of_day(self, of: date) -> datetime:
+        """The last moment of a day; not the first of the next, from which a top-up may count that this day had not."""
+        return self.midnight(of + timedelta(days=1)) - timedelta(microseconds=1)
 
     def midnight(self, of: date) -> datetime:
         """The first moment of a day in this zone, in UTC."""
@@ -95,7 +100,7 @@ class Period(NamedTuple):
         read = _parse(when)
         if isinstance(read, datetime):
             return self._in_utc(read)
-        return now if read == self.today(now) else self.midnight(read + timedelta(days=1))
+        return now if read == self.today(now) else self.end_of_day(read)
 
     def beginning_of(self, when: When) -> datetime:
         """What people mean by the WHEN of an adjustment: a day means its first moment."""

@@ -89,6 +89,10 @@ INDEXES = (
 IGNORES = frozenset(("cycle-reconciled.v1", "discrepancy-detected.v1"))
 
 
+_AMOUNT = "source_id, position, number, amount_usd, measured_at, stated, current, first"
+_REST = "balance_usd, credit_usd, payload_sha256"
+
+
 class _Source:
     """A source while events are taken in: where its current and first readings are."""
 
@@ -110,7 +114,10 @@ class Fold:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.readings: list[tuple[Any, ...]] = []
+        self.amounts: list[
+            tuple[Any, ...]
+        ] = []  # readings of an amount alone: it takes SQLite's module long to bind a None
+        self.balances: list[tuple[Any, ...]] = []
         self.sources: dict[int, _Source] = {}
         self.changed: set[int] = set()
         self.handlers = {
@@ -132,24 +139,14 @@ class Fold:
             source.current, source.current_at, source.said = position, measured_at, said
         if measured_at <= source.first_at:
             source.first, source.first_at = position, measured_at
-        get = said.get
-        payload = get("payload")
-        self.readings.append(
-            (
-                id,
-                position,
-                said["reading"],
-                get("amount_usd"),
-                get("balance_usd"),
-                get("credit_usd"),
-                measured_at,
-                said["stated"],
-                None if payload is None else _digest(payload),
-                source.current,
-                source.first,
-                None,
-            )
-        )
+        get, payload = said.get, said.get("payload")
+        stands = (source.current, source.first)
+        reading = (id, position, said["reading"], get("amount_usd"), measured_at, int(said["stated"]), *stands)
+        rest = (get("balance_usd"), get("credit_usd"), None if payload is None else _digest(payload))
+        if any(rest):
+            self.balances.append(reading + rest)
+        else:
+            self.amounts.append(reading)
         self.changed.add(id)
 
     def _known(self, id: int) -> _Source | None:
@@ -299,10 +296,13 @@ class Fold:
 
     def flush(self) -> None:
         """Write the readings that wait, and what their sources say now."""
+        marks = ", ".join("?" * 8)
+        self.connection.executemany(f"INSERT INTO budget_reading ({_AMOUNT}) VALUES ({marks})", self.amounts)
         self.connection.executemany(
-            "INSERT INTO budget_reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.readings
+            f"INSERT INTO budget_reading ({_AMOUNT}, {_REST}) VALUES ({marks}, ?, ?, ?)", self.balances
         )
-        self.readings.clear()
+        self.amounts.clear()
+        self.balances.clear()
         for id in self.changed:
             self._update(self.sources[id])
         self.changed.clear()

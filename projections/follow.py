@@ -5,11 +5,10 @@ Catching up and rebuilding are the same fold. No clock, no network, no reading o
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from json import JSONDecodeError
 from json.decoder import JSONDecoder
 from typing import Any, NamedTuple, Protocol
 
-from ..domain.errors import EventDamaged, NewerBooks
+from ..domain.errors import EventDamaged, MecrisError, NewerBooks
 from ..domain.old_shapes import today
 from . import budget, records
 
@@ -19,6 +18,7 @@ BATCH = 2000
 Fields = dict[str, Any]
 Handler = Callable[[int, str, Fields], None]
 Progress = Callable[[int], None]
+Scan = Callable[[str, int], tuple[Fields, int]]
 
 
 class Fold(Protocol):
@@ -105,29 +105,33 @@ def fold(connection: sqlite3.Connection, views: Sequence[View], start: int, prog
     """Take the events after a position into the tables of some views, and note how far they have seen."""
     folds = [view.begin(connection) for view in views]
     handlers = {topic: [f.handlers[topic] for f in folds if topic in f.handlers] for topic in _known(views, folds)}
-    decode, position, since = JSONDecoder().decode, start, 0
-    for position, aggregate, topic, state in events_after(connection, start):
-        try:
-            fields = decode(state)
+    scan: Scan = JSONDecoder().scan_once  # type: ignore[attr-defined]  # half the time of `decode`, which looks for spaces
+    position, since = start, 0
+    topic = ""
+    try:
+        for position, aggregate, topic, state in events_after(connection, start):
+            fields, end = scan(state, 0)
+            if end != len(state):
+                raise ValueError("there is more in the event than its JSON")
             if topic not in handlers:
                 topic, fields = today(topic, fields)  # noqa: PLW2901  # the same event, in today's shape
+                if topic not in handlers:
+                    raise NewerBooks(
+                        f"event {position} is a '{topic}', which this Mecris does not know: upgrade mecris"
+                    )
             for handler in handlers[topic]:
                 handler(position, aggregate, fields)
-        except KeyError as error:
-            raise _unreadable(position, topic, topic in handlers) from error
-        except (JSONDecodeError, TypeError, ValueError) as error:
-            raise _unreadable(position, topic, True) from error
-        since += 1
-        if since == BATCH:
-            for f in folds:
-                f.flush()
-            if progress:
-                progress(since)
-            since = 0
-    for f in folds:
-        f.flush()
-    if progress and since:
-        progress(since)
+            since += 1
+            if since == BATCH:
+                _flush(folds, since, progress)
+                since = 0
+        _flush(folds, since, progress)
+    except (MecrisError, sqlite3.OperationalError):
+        raise
+    except Exception as error:  # whatever a changed event may lead to, it is told as that
+        raise EventDamaged(
+            f"the read models cannot take in event {position} ({topic}), or one before it: run `mecris audit verify`"
+        ) from error
     rows = [(view.name, view.version, position) for view in views]
     connection.executemany("INSERT OR REPLACE INTO view_positions VALUES (?, ?, ?)", rows)
 
@@ -136,7 +140,8 @@ def _known(views: Sequence[View], folds: Sequence[Fold]) -> set[str]:
     return {topic for view, f in zip(views, folds, strict=True) for topic in (*view.ignores, *f.handlers)}
 
 
-def _unreadable(position: int, topic: str, known: bool) -> Exception:
-    if known:
-        return EventDamaged(f"event {position} ({topic}) cannot be read: run `mecris audit verify`")
-    return NewerBooks(f"event {position} is a '{topic}', which this Mecris does not know: upgrade mecris")
+def _flush(folds: Sequence[Fold], taken_in: int, progress: Progress | None) -> None:
+    for f in folds:
+        f.flush()
+    if progress and taken_in:
+        progress(taken_in)

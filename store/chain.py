@@ -43,13 +43,13 @@ def holds(connection: sqlite3.Connection, kept: str) -> bool:
     if not position.isdecimal():
         return False
     found = connection.execute("SELECT link FROM event_chain WHERE position = ?", (int(position),)).fetchone()
-    return found is not None and found[0].hex() == link.strip().lower()
+    return found is not None and isinstance(found[0], bytes) and found[0].hex() == link.strip().lower()
 
 
 def faults(connection: sqlite3.Connection) -> Iterator[Fault]:
     """Recompute the chain from the first event on; streams, whatever the size of the log."""
-    before: bytes | None = GENESIS
-    expected, previous_at = 1, ""
+    before: object = GENESIS
+    expected, previous_at, whole_until = 1, "", 0
     for position, oid, version, topic, state, last, recorded_at, kept in connection.execute(_BOTH):
         for missing in range(expected, position):
             yield Fault(missing, f"event {missing} is missing, and its link with it")
@@ -57,18 +57,27 @@ def faults(connection: sqlite3.Connection) -> Iterator[Fault]:
         expected = position + 1
         name = f"event {position} ({topic} of {oid})"
         if kept is None:
-            yield Fault(position, f"{name} was inserted: it has no link")
+            yield Fault(position, f"{name} has no link: it was inserted, or its link was removed")
+            before = None
             continue
         if topic is None:
             yield Fault(position, f"event {position} is missing: only its link is left")
-        elif (
-            before is not None
-            and link_of(before, position, last, recorded_at, oid, version, topic, _bytes(state)) != kept
+        elif isinstance(before, bytes) and kept != link_of(
+            before, position, last, recorded_at, oid, version, topic, _bytes(state)
         ):
             yield Fault(position, f"{name} is not what was written")
         if recorded_at < previous_at:
             yield Fault(position, f"event {position} is recorded before the one in front of it")
-        before, previous_at = kept, recorded_at
+        before, previous_at, whole_until = kept, recorded_at, last
+    yield from _cut_off(connection, expected - 1, whole_until)
+
+
+def _cut_off(connection: sqlite3.Connection, end: int, whole_until: object) -> Iterator[Fault]:
+    """The end of the log may be missing; its last write, and the read models, may know of more."""
+    seen = connection.execute("SELECT max(position) FROM view_positions").fetchone()[0]
+    known = max(number for number in (whole_until, seen, 0) if isinstance(number, int))
+    if known > end:
+        yield Fault(end + 1, f"event {end + 1} is missing: the log ends at {end}, and once went on to {known} at least")
 
 
 def _bytes(state: object) -> bytes:

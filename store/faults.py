@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..domain.errors import Busy, Damaged, NotBooks, Unavailable
+from ..domain.errors import Busy, Damaged, EventDamaged, NotBooks, Unavailable
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _BROKEN = {sqlite3.SQLITE_CORRUPT}
@@ -34,6 +34,8 @@ def in_our_words(error: sqlite3.DatabaseError, where: str) -> Exception:
         return Unavailable(f"{where} cannot be written: check its permissions")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return Unavailable(f"{where} cannot be opened: check that the folder exists and that you may write there")
+    if "decode to UTF-8" in str(error):
+        return EventDamaged(f"{where} holds a text that is none: run `mecris audit verify`")
     if isinstance(error, sqlite3.OperationalError) and code == sqlite3.SQLITE_ERROR and "no such" in str(error):
         return Damaged(f"{where} is damaged ({error}): restore it from a backup")
     if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):

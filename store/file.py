@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock, get_ident
+from time import monotonic, sleep
 from types import TracebackType
 
 from ..domain.errors import NotBooks, Unavailable
@@ -14,7 +15,7 @@ from .faults import in_our_words, told
 
 PATIENCE = 30.0
 """Seconds to wait for another writer."""
-CACHE = -65536
+CACHE = -16384
 """SQLite's page cache in KiB, negative as SQLite wants it."""
 
 
@@ -28,8 +29,12 @@ class File:
         self._turn = RLock()
         self._holder: int | None = None
         self._closed = False
-        with told(self.where):
-            self._require_books()
+        try:
+            with told(self.where):
+                self._require_books()
+        except BaseException:
+            self.close()
+            raise
 
     def _require_books(self) -> None:
         """Look at the file without touching it, make it if there is none, bring it up to date if it is old."""
@@ -46,9 +51,25 @@ class File:
             raise NotBooks(f"{self.where} is a database, but not of Mecris: name another file with --books")
         with self.reading() as connection:
             old = schema.version_of(connection, self.where) < schema.VERSION
+        self._keep_a_write_ahead_log()
         if old:
             with self.pen() as connection:
                 schema.upgrade(connection, self.where)
+
+    def _keep_a_write_ahead_log(self) -> None:
+        """Set the journal mode that lets people read while somebody writes; it stays with the file."""
+        connection = self._take_reader()
+        try:
+            given_up = monotonic() + PATIENCE
+            while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                try:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                except sqlite3.OperationalError:  # somebody else is at it, and SQLite does not wait here
+                    if monotonic() > given_up:
+                        raise
+                    sleep(0.01)
+        finally:
+            self._readers.append(connection)
 
     def _header(self) -> bytes:
         with _reaching(self.where), open(self.where, "rb") as opened:
@@ -69,7 +90,7 @@ class File:
 
     def _fill(self) -> None:
         """Make an empty file the books where it stands; the first of several wins."""
-        with suppress(sqlite3.OperationalError):
+        with suppress(sqlite3.OperationalError):  # the table is there already
             self._make(self.where)
 
     @staticmethod
@@ -79,19 +100,19 @@ class File:
             connection.execute("BEGIN EXCLUSIVE")
             schema.create(connection)
             connection.execute("COMMIT")
-            connection.execute("PRAGMA journal_mode = WAL")
         finally:
             connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.where,
-            isolation_level=None,
-            timeout=PATIENCE,
-            check_same_thread=False,
+            address(self.where, "rw"), uri=True, isolation_level=None, timeout=PATIENCE, check_same_thread=False
         )
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA cache_size = {CACHE}")
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = {CACHE}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _take_reader(self) -> sqlite3.Connection:
@@ -205,6 +226,8 @@ class Reading:
             self._connection = self._file._take_reader()
             self._connection.execute("BEGIN")
         except sqlite3.DatabaseError as error:
+            if self._connection is not None:
+                self._connection.close()
             raise in_our_words(error, self._file.where) from error
         return self._connection
 
@@ -227,6 +250,11 @@ def _reaching(where: str) -> Iterator[None]:
         raise Unavailable(
             f"{where} cannot be reached ({error.strerror or error}): check the path and its permissions"
         ) from error
+
+
+def address(path: str, mode: str) -> str:
+    """A path as SQLite's address, `ro` or `rw`: neither makes a file that is not there."""
+    return f"file:{path.replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode={mode}"
 
 
 def _remove(path: str) -> None:

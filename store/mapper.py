@@ -7,7 +7,7 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..domain.cycle import BudgetCycle
-from ..domain.errors import EventDamaged
+from ..domain.errors import EventDamaged, NewerBooks
 from ..domain.events import Event
 from ..domain.old_shapes import today
 from ..domain.state import CycleState
@@ -61,4 +61,6 @@ class EventMapper(Mapper[str]):
         if known is not None:
             return known.of_stored(stored.state, oid, version)
         name, fields = today(stored.topic, json.loads(stored.state))
+        if name not in EVENTS:
+            raise NewerBooks(f"{oid} holds a '{name}', which this Mecris does not know: upgrade mecris")
         return EVENTS[name].of_stored(json.dumps(fields).encode(), oid, version)

@@ -19,7 +19,8 @@ class Head(NamedTuple):
     link: bytes
 
     def __str__(self) -> str:
-        return f"{self.position}:{self.link.hex()}"
+        link = self.link.hex() if isinstance(self.link, bytes) else "damaged"
+        return f"{self.position}:{link}"
 
 
 def head(connection: sqlite3.Connection) -> Head:

@@ -6,7 +6,7 @@ Read models have versions of their own (see `projections`); they can be thrown a
 import sqlite3
 from collections.abc import Callable
 
-from ..domain.errors import NewerBooks, NotBooks
+from ..domain.errors import Damaged, NewerBooks, NotBooks
 
 APPLICATION_ID = 0x4D656372
 """'Mecr' in the header of the file, so that `file` and we can tell what it is."""
@@ -60,6 +60,8 @@ def version_of(connection: sqlite3.Connection, where: str) -> int:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise NotBooks(f"{where} is a database, but not of Mecris: name another file with --books")
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version < 1:
+        raise Damaged(f"{where} has no version: it is not what Mecris wrote, restore it from a backup")
     if version > VERSION:
         raise NewerBooks(
             f"{where} was written by a newer Mecris (format {version}, this one reads up to {VERSION}): upgrade mecris"

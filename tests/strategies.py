@@ -112,7 +112,9 @@ OFFSETS = [
     DAY,
 ]
 amounts = st.one_of(
-    st.sampled_from([Decimal(a) for a in ("0", "1E-12", "0.04", "0.11", "1", "4.75", "5", "5.42", "9.5", "10", "19.54")]),
+    st.sampled_from(
+        [Decimal(a) for a in ("0", "1E-12", "0.04", "0.11", "1", "4.75", "5", "5.42", "9.5", "10", "19.54")]
+    ),
     st.decimals(0, 30, places=2),
     st.decimals(0, 30, places=12),
 )
@@ -123,7 +125,18 @@ times = st.one_of(
     st.builds(Time, st.integers(0, 12).map("seen-{}".format), st.sampled_from(OFFSETS)),
 )
 moves = st.sampled_from(
-    [HOUR, timedelta(0), timedelta(seconds=1), MINUTE, 5 * MINUTE, 5 * MINUTE + MICROSECOND, 6 * HOUR, 12 * HOUR, DAY, -HOUR]
+    [
+        HOUR,
+        timedelta(0),
+        timedelta(seconds=1),
+        MINUTE,
+        5 * MINUTE,
+        5 * MINUTE + MICROSECOND,
+        6 * HOUR,
+        12 * HOUR,
+        DAY,
+        -HOUR,
+    ]
 )
 
 
@@ -137,7 +150,11 @@ def sound_readings(names: Sequence[str]) -> st.SearchStrategy[Read]:
         figure=amounts,
         how=st.just("amount"),
         of=st.just(Decimal(30)),
-        at=st.one_of(st.none(), st.builds(Time, st.just("now"), past), st.builds(Time, st.integers(0, 12).map("seen-{}".format), st.just(timedelta(0)))),
+        at=st.one_of(
+            st.none(),
+            st.builds(Time, st.just("now"), past),
+            st.builds(Time, st.integers(0, 12).map("seen-{}".format), st.just(timedelta(0))),
+        ),
         payload=st.none(),
         reconcile=st.just(True),
     )
@@ -169,7 +186,10 @@ def orders(names: Sequence[str]) -> st.SearchStrategy[Told]:
         readings(names),
         st.builds(Adjust, signed, st.one_of(st.none(), times), st.sampled_from(["", *providers])),
         st.builds(
-            Plug, st.one_of(st.none(), st.none(), signed), st.sampled_from([None, *providers]), st.sampled_from([True, True, False])
+            Plug,
+            st.one_of(st.none(), st.none(), signed),
+            st.sampled_from([None, *providers]),
+            st.sampled_from([True, True, False]),
         ),
         st.builds(Unplug, st.integers(0, 6)),
         st.builds(Retract, st.integers(0, 30)),
@@ -247,9 +267,7 @@ class World:
 
     def opening(self) -> c.OpenCycle:
         """The order that begins the story."""
-        return c.OpenCycle(
-            start_date=FIRST, end_date=LAST, target_usd=self.scene.target, timezone=self.scene.timezone
-        )
+        return c.OpenCycle(start_date=FIRST, end_date=LAST, target_usd=self.scene.target, timezone=self.scene.timezone)
 
     def command(self, told: Told) -> c.CycleCommand:
         """The command that words mean here and now."""

@@ -309,7 +309,7 @@ def test_status_as_of_a_position_and_measured_by_a_time(founded: Mecris) -> None
     assert (both["tie_out"]["unexplained_usd"], both["position"], both["measured_by"]) == (
         5.31,
         5,
-        "2025-09-11T00:00:00Z",
+        "2025-09-10T23:59:59.999999Z",
     )
 
 

@@ -511,3 +511,14 @@ def test_an_event_that_cannot_be_read_is_damage_and_not_news(tmp_path: Path) -> 
             books.status(1)
         with pytest.raises(Damaged):
             books.handle(METER)
+
+
+def test_books_without_a_name_are_where_platformdirs_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from platformdirs import user_data_dir
+
+    from mecris.books import settings
+
+    monkeypatch.delenv("MECRIS_BOOKS", raising=False)
+    for home in ("", str(tmp_path)):
+        monkeypatch.setenv("XDG_DATA_HOME", home)
+        assert settings.location(None) == str(Path(user_data_dir("mecris", appauthor=False)) / "books.db")

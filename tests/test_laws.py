@@ -270,7 +270,9 @@ def test_money_survives_every_round_trip(metered: Decimal, observed: Decimal, re
             assert parsed(plugged)["amount_usd"] == Fraction(observed) - Fraction(metered)
             events = [e for e in parsed(list(books.log(1))) if e["event"] == "source-recorded.v1"]
             assert [e["amount_usd"] for e in events] == [metered, observed]
-            assert [e["amount_usd"] for e in books.log(1) if "plug" in e] == ([plugged["amount_usd"]] * bool(plugged["plug"]))
+            assert [e["amount_usd"] for e in books.log(1) if "plug" in e] == (
+                [plugged["amount_usd"]] * bool(plugged["plug"])
+            )
 
 
 def parsed(answer: Any) -> Any:
@@ -319,7 +321,8 @@ def test_grades_by_multiplication_are_grades_by_exact_fractions(
     base, diff = max(a, b), min(a, b)
     percent = Fraction(diff) / Fraction(base) * 100 if base else Fraction(0)
     expected = next(
-        (g for g, bound in zip(("EXCELLENT", "GOOD", "FAIR"), bounds, strict=True) if percent <= Fraction(bound)), "POOR"
+        (g for g, bound in zip(("EXCELLENT", "GOOD", "FAIR"), bounds, strict=True) if percent <= Fraction(bound)),
+        "POOR",
     )
     assert grade_of(diff, base, Thresholds(*bounds)) == expected
 
@@ -361,7 +364,11 @@ def _with_tags(digits: str, draw: st.DrawFn) -> str:
 
 
 @MANY
-@given(rendered(), st.sampled_from(["", "Spent: ", "Total (Sep 2025) ", "<p>So far ", "4 calls<br>"]), st.sampled_from(["", ".", " so far", ", of 30 calls", "</p>", " (12 %)"]))
+@given(
+    rendered(),
+    st.sampled_from(["", "Spent: ", "Total (Sep 2025) ", "<p>So far ", "4 calls<br>"]),
+    st.sampled_from(["", ".", " so far", ", of 30 calls", "</p>", " (12 %)"]),
+)
 def test_an_amount_is_found_in_every_notation(written: tuple[Decimal, str], before: str, after: str) -> None:
     amount, text = written
     assert read_payload(before + text + after).amounts == (amount,)
@@ -384,8 +391,45 @@ def test_the_original_rule_works(amount: Decimal) -> None:
 
 
 pieces = st.sampled_from(
-    ["$", "US$", "USD", " ", "\xa0", "1", "12", ",", ".", "345", "-", "\u2212", "<b>", "</b>", "<td>", "<!", "<![", "[", "<!--"]
-    + ["-->", "&", "&#", "36;", "&#x", "&nbsp;", "<script>", "</", ">", "<a href='", '"', "{", "}", '"cost_usd":', "NaN", "1e9"]
+    [
+        "$",
+        "US$",
+        "USD",
+        " ",
+        "\xa0",
+        "1",
+        "12",
+        ",",
+        ".",
+        "345",
+        "-",
+        "\u2212",
+        "<b>",
+        "</b>",
+        "<td>",
+        "<!",
+        "<![",
+        "[",
+        "<!--",
+    ]
+    + [
+        "-->",
+        "&",
+        "&#",
+        "36;",
+        "&#x",
+        "&nbsp;",
+        "<script>",
+        "</",
+        ">",
+        "<a href='",
+        '"',
+        "{",
+        "}",
+        '"cost_usd":',
+        "NaN",
+        "1e9",
+    ]
     + ["\u0663", "\u00bd", "\ud800", "\0", "<?", "?>", "CDATA[", "DOCTYPE", "<!DOCTYPE x ["]
 )
 json_values = st.recursive(
@@ -393,7 +437,9 @@ json_values = st.recursive(
     lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=5), inside, max_size=3),
     max_leaves=5,
 )
-fields = st.sampled_from(["cost_usd", "spent_usd", "extracted_usd", "display_html", "timestamp", "recorded_at", "other"])
+fields = st.sampled_from(
+    ["cost_usd", "spent_usd", "extracted_usd", "display_html", "timestamp", "recorded_at", "other"]
+)
 numerals = st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,8})?", fullmatch=True)
 
 
@@ -430,7 +476,10 @@ def test_no_time_in_a_payload_takes_long_to_refuse(exponent: int) -> None:
 moments = st.one_of(
     st.text(),
     st.text("0123456789-:TZ+. ", max_size=30),
-    st.from_regex(r"[0-9]{4}-[01][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|[+-][0-2][0-9]:[0-9]{2})?)?", fullmatch=True),
+    st.from_regex(
+        r"[0-9]{4}-[01][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|[+-][0-2][0-9]:[0-9]{2})?)?",
+        fullmatch=True,
+    ),
     st.datetimes(timezones=st.one_of(st.none(), st.timezones())),
     st.dates(),
 )

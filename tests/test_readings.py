@@ -86,7 +86,7 @@ def test_measured_after_the_last_day_is_fine() -> None:
 
 def test_a_day_means_its_end_and_today_means_now() -> None:
     story = given(opened())
-    story.when(metered("1", measured_at="2025-09-01")).then(recorded(measured_at=at("2025-09-02T00:00:00Z")))
+    story.when(metered("1", measured_at="2025-09-01")).then(recorded(measured_at=at("2025-09-01T23:59:59.999999Z")))
     story.when(metered("2", measured_at="2025-09-10"), at("12:00")).then(recorded(measured_at=at("12:00")))
 
 
