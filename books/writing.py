@@ -32,6 +32,8 @@ from .answers import Answer, from_json, to_json
 from .questions import clock_is_behind
 
 T = TypeVar("T")
+Read = dict[int, BudgetCycle]
+"""Cycles that were read with the pen in hand, by number."""
 
 
 class Unsure(Exception):
@@ -77,12 +79,15 @@ class Writer:
                 return self._at_first_attempt(order, key)
             except (Unsure, Refused, Stale):
                 pass
-            return self._held(lambda connection: self._with_the_pen(connection, order, key))
+            return self._held(lambda connection: self._with_the_pen(connection, order, key, {}))
 
     def handle_all(self, orders: Iterable[c.Command]) -> list[Answer]:
         """Do what all orders say in one atomic write, or nothing of it."""
         with self._turn:
-            return self._held(lambda connection: [self._with_the_pen(connection, order, None) for order in orders])
+            read: Read = {}
+            return self._held(
+                lambda connection: [self._with_the_pen(connection, order, None, read) for order in orders]
+            )
 
     def _held(self, write: Callable[[sqlite3.Connection], T]) -> T:
         """Write with the pen in hand, and remember only what is written."""
@@ -114,16 +119,16 @@ class Writer:
             cycle.rewind(decided.before)  # none of it is in the log
             raise
 
-    def _with_the_pen(self, connection: sqlite3.Connection, order: c.Command, key: str | None) -> Answer:
+    def _with_the_pen(self, connection: sqlite3.Connection, order: c.Command, key: str | None, read: Read) -> Answer:
         kept = _kept(connection, key) if key is not None else None
         if kept and key is not None:
             return _again(key, kept, order)
         head = positions.head(connection)
         stamp = self._stamp(from_text(head.recorded_at) if head.position else None)
-        decided = self._decide_afresh(connection, order, stamp)
+        decided = self._decide_afresh(connection, order, stamp, read)
         return self._write(connection, decided, stamp, order, key)
 
-    def _decide_afresh(self, connection: sqlite3.Connection, order: c.Command, stamp: Stamp) -> Decided:
+    def _decide_afresh(self, connection: sqlite3.Connection, order: c.Command, stamp: Stamp, read: Read) -> Decided:
         if isinstance(order, c.OpenCycle):
             number = self.log.next_cycle()
             cycle = BudgetCycle.open(order, number, stamp)
@@ -131,14 +136,20 @@ class Writer:
             return Decided(cycle, (1, cycle.state), Answer(cycle_id=number, recorded=True))
         if not isinstance(order, c.CycleCommand):
             raise RuleRefused(f"{type(order).__name__} is not an order these books know", code="unknown-order")
+        cycle = read.get(order.cycle_id) or self._read(order.cycle_id)
+        read[order.cycle_id] = (
+            cycle  # no one else can write, so one look is enough for all that is written with this pen
+        )
+        return self._decide(cycle, order, stamp, cast("Past", CaughtUp(connection, cycle)))
+
+    def _read(self, cycle_id: int) -> BudgetCycle:
         try:
-            cycle = self.log.repository.get(cycle_key(order.cycle_id), deepcopy_from_cache=False)
+            return self.log.repository.get(cycle_key(cycle_id), deepcopy_from_cache=False)
         except AggregateNotFoundError:
             raise NotFound(
-                f"there is no cycle {order.cycle_id}: `mecris budget cycle list` shows those there are",
+                f"there is no cycle {cycle_id}: `mecris budget cycle list` shows those there are",
                 code="cycle-not-found",
             ) from None
-        return self._decide(cycle, order, stamp, cast("Past", CaughtUp(connection, cycle)))
 
     def _decide(self, cycle: Aggregate, order: c.CycleCommand, stamp: Stamp, past: Past) -> Decided:
         assert isinstance(cycle, BudgetCycle)

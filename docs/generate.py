@@ -19,9 +19,9 @@ from mecris.books import Books
 from mecris.cli.main import EXITS, FAULT, INTERRUPTED, mecris
 from mecris.domain import commands as c
 from mecris.domain import errors, events
+from mecris.domain.old_shapes import OLD
 from mecris.projections.follow import VIEWS
 from mecris.store import chain, schema
-from mecris.domain.old_shapes import OLD
 from mecris.store.names import EVENTS
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,6 @@ from mecris.domain.aggregate import Stamp
 from mecris.domain.cycle import BudgetCycle
 from mecris.domain.errors import Refused
 from mecris.domain.history import Statement
-from mecris.domain.ids import cycle_key
 from mecris.domain.state import reading_of
 from mecris.domain.tie_out import Reading, Source, counts_for
 

@@ -5,7 +5,20 @@ from typing import Any
 
 import pytest
 from story import (
-    Story, adjusted, at, given, happened, metered, opened, plug, plugged, read_off, recorded, retracted, said, square,
+    Story,
+    adjusted,
+    at,
+    given,
+    happened,
+    metered,
+    opened,
+    plug,
+    plugged,
+    read_off,
+    recorded,
+    retracted,
+    said,
+    square,
 )  # fmt: skip
 
 from mecris.domain import commands as c
