@@ -54,7 +54,10 @@ def usd(value: str | int | Decimal, what: str = "amount") -> Decimal:
     read = number(value, what)
     if read.adjusted() >= LIMIT.adjusted() and read:
         raise AmountRefused(f"{what} {value} is out of range: amounts stay below {LIMIT:,}")
-    read = read.normalize(EXACT)
+    try:
+        read = read.normalize(EXACT)
+    except Inexact:
+        raise AmountRefused(f"{what} has more than {PLACES} decimal places: give it with fewer digits") from None
     exponent = read.as_tuple().exponent
     if isinstance(exponent, int) and -exponent > PLACES:
         raise AmountRefused(f"{what} {read:f} has more than {PLACES} decimal places: give it with fewer digits")

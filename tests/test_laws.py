@@ -245,7 +245,7 @@ def test_an_answer_of_the_past_never_changes(story: Story, data: st.DataObject) 
 
 kept = st.one_of(
     st.decimals(0, Decimal("999999999999.999999999999"), places=12),
-    st.decimals(0, Decimal("999999999999"), places=0),
+    st.decimals(0, Decimal(999999999999), places=0),
     st.sampled_from([Decimal("1E-12"), Decimal("999999999999.999999999999"), Decimal("0E-12"), Decimal("1E+11")]),
 )
 
@@ -411,8 +411,6 @@ pieces = st.sampled_from(
         "<![",
         "[",
         "<!--",
-    ]
-    + [
         "-->",
         "&",
         "&#",
@@ -429,8 +427,16 @@ pieces = st.sampled_from(
         '"cost_usd":',
         "NaN",
         "1e9",
+        "\u0663",
+        "\u00bd",
+        "\ud800",
+        "\0",
+        "<?",
+        "?>",
+        "CDATA[",
+        "DOCTYPE",
+        "<!DOCTYPE x [",
     ]
-    + ["\u0663", "\u00bd", "\ud800", "\0", "<?", "?>", "CDATA[", "DOCTYPE", "<!DOCTYPE x ["]
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.decimals().map(str),
@@ -526,11 +532,11 @@ def test_whatever_is_said_for_a_time_zone_is_known_or_refused(name: str) -> None
 
 @MANY
 @given(st.dates(FIRST, LAST), st.timezones().map(str))
-def test_a_day_ends_where_the_next_begins(of: date, timezone: str) -> None:
+def test_a_day_ends_just_before_the_next_begins(of: date, timezone: str) -> None:
     period = Period(of, of, timezone)
     following = Period(of + timedelta(days=1), of + timedelta(days=1), timezone)
-    assert period.ends == following.begins
-    assert period.end_of(of, following.ends + timedelta(days=2)) == following.begins
+    assert period.ends == following.begins - timedelta(microseconds=1)
+    assert period.end_of(of, following.ends + timedelta(days=2)) == period.ends
     assert period.beginning_of(of) == period.begins
 
 
