@@ -53,14 +53,18 @@ def usd(value: str | int | Decimal, what: str = "amount") -> Decimal:
     """Read an exact amount of at most 12 decimal places and below a trillion, in its shortest form."""
     read = number(value, what)
     if read.adjusted() >= LIMIT.adjusted() and read:
-        raise AmountRefused(f"{what} {value} is out of range: amounts stay below {LIMIT:,}")
+        raise AmountRefused(f"{what} {str(value)[:40]} is out of range: amounts stay below {LIMIT:,}")
     try:
         read = read.normalize(EXACT)
     except Inexact:
-        raise AmountRefused(f"{what} has more than {PLACES} decimal places: give it with fewer digits") from None
+        raise AmountRefused(
+            f"{what} {str(value)[:40]} has more than {PLACES} decimal places: give it with fewer digits"
+        ) from None
     exponent = read.as_tuple().exponent
     if isinstance(exponent, int) and -exponent > PLACES:
-        raise AmountRefused(f"{what} {read:f} has more than {PLACES} decimal places: give it with fewer digits")
+        raise AmountRefused(
+            f"{what} {str(value)[:40]} has more than {PLACES} decimal places: give it with fewer digits"
+        )
     if not read:
         return ZERO
     return read if isinstance(exponent, int) and exponent <= 0 else read.quantize(Decimal(1), context=EXACT)
