@@ -29,10 +29,22 @@ def to_json(answer: Any, *, indent: int | None = None) -> str:
 
 
 def from_json(text: str) -> Any:
-    """Read an answer that was kept."""
+    """Read an answer that was kept, with amounts and percents as decimals whether they have a fraction or not."""
     import simplejson
 
-    return simplejson.loads(text, use_decimal=True)
+    return _with_decimals(simplejson.loads(text, use_decimal=True))
+
+
+DECIMALS = ("percent", "excellent", "good", "fair")
+"""Fields of answers that are decimals although their names do not end in `_usd`."""
+
+
+def _with_decimals(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _with_decimals(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_decimals(item, name) for item in value]
+    return Decimal(value) if isinstance(value, int) and (name.endswith("_usd") or name in DECIMALS) else value
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """`mecris audit`: the log as it is, the chain recomputed, the read models rebuilt."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from ..books.answers import to_json
 from .common import JSON, books, tell, write_json
 
 DAMAGED = 5
+HEAD = re.compile(r"\d+:[0-9a-fA-F]{64}", re.ASCII)
 
 
 @click.group()
@@ -68,6 +70,10 @@ def _brief(value: Any) -> str:
 @JSON
 def verify(expect: str | None, as_json: bool) -> int:
     """Recompute the chain over every stored event, and print its head."""
+    if expect is not None and not HEAD.fullmatch(expect.strip()):
+        raise click.BadParameter(
+            "a head looks like 42:9f86d0…, a position and 64 hexadecimal digits", param_hint="--expect"
+        )
     found = books().verify(expect)
     faults = [fault._asdict() for fault in found.faults]
     if as_json:

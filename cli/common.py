@@ -1,7 +1,7 @@
 """What commands share: the books, the options that many have, and how answers are written."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,6 +9,7 @@ import click
 
 from ..books import Books
 from ..books.answers import Answer, to_json
+from . import show
 
 if TYPE_CHECKING:
     from ..domain.commands import Command
@@ -79,3 +80,15 @@ def order(command: "Command", key: str | None) -> tuple[Books, Answer]:
 def write_json(answer: Any) -> None:
     """Write an answer for programs."""
     click.echo(to_json(answer, indent=2 if sys.stdout.isatty() else None))
+
+
+def and_now(opened: Books, cycle_id: int, warnings: Sequence[str] = ()) -> None:
+    """Say where a cycle stands after an order, and what to know about it."""
+    s = opened.status(cycle_id)
+    tied = s["tie_out"]
+    click.echo(
+        f"cycle {cycle_id}: {show.money(tied['remaining_usd'])} left of {show.money(s['cycle']['budget_usd'])}, "
+        f"{show.money(tied['unexplained_usd'])} unexplained, {show.grade(s['grade'])}"
+        + (f" ({show.share(s['percent'])} apart)" if s["percent"] is not None else "")
+    )
+    warn(dict.fromkeys([*warnings, *s["warnings"]]))

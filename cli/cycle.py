@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from . import show
-from .common import CYCLE, JSON, KEY, REASON, USD, asked_at, books, order, warn, write_json
+from .common import CYCLE, JSON, KEY, REASON, USD, and_now, asked_at, books, order, write_json
 
 
 @click.group()
@@ -60,11 +60,13 @@ def adjust(
     """Record a top-up, a credit or a correction of the budget."""
     from ..domain.commands import AdjustBudget
 
-    _, answer = order(AdjustBudget(cycle_id=cycle_id, amount_usd=amount, reason=reason, at=at, provider=provider), key)
+    opened, answer = order(
+        AdjustBudget(cycle_id=cycle_id, amount_usd=amount, reason=reason, at=at, provider=provider), key
+    )
     if as_json:
         return write_json(answer)
     click.echo(f"adjustment {answer['adjustment']}: the budget is {show.money(answer['budget_usd'])} now")
-    warn(answer.get("warnings", ()))
+    and_now(opened, cycle_id, answer.get("warnings", ()))
 
 
 @cycle.command("thresholds")

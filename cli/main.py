@@ -68,8 +68,7 @@ def run(arguments: list[str]) -> int:
     except MecrisError as error:
         click.echo(f"{_kind(error)}: {error.message}", err=True)
         return next(code for kind, code in EXITS if isinstance(error, kind))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
+    except SystemExit:  # how click takes it when the reader has seen enough and closes the pipe
         return 0
     except Exception as fault:  # the last line of defence: a person never sees a bare traceback
         return _our_fault(fault)

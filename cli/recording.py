@@ -1,14 +1,13 @@
 """`mecris budget` orders: what meters and dashboards say, plugs, and the record."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from . import show
-from .common import CYCLE, JSON, KEY, REASON, USD, order, tell, warn, write_json
+from .common import CYCLE, JSON, KEY, REASON, USD, and_now, order, tell, write_json
 
 GRADES = ("EXCELLENT", "GOOD", "FAIR", "POOR")
 
@@ -93,18 +92,7 @@ def add_source(  # one parameter for each option that `design.md` names
         )
     else:
         click.echo("said before, word for word: nothing was recorded")
-    _and_now(opened, cycle_id, answer["warnings"])
-
-
-def _and_now(opened: Any, cycle_id: int, warnings: Sequence[str] = ()) -> None:
-    s = opened.status(cycle_id)
-    tied = s["tie_out"]
-    click.echo(
-        f"cycle {cycle_id}: {show.money(tied['remaining_usd'])} left of {show.money(s['cycle']['budget_usd'])}, "
-        f"{show.money(tied['unexplained_usd'])} unexplained, {show.grade(s['grade'])}"
-        + (f" ({show.share(s['percent'])} apart)" if s["percent"] is not None else "")
-    )
-    warn(dict.fromkeys([*warnings, *s["warnings"]]))
+    and_now(opened, cycle_id, answer["warnings"])
 
 
 def _pasted() -> str:
@@ -154,7 +142,7 @@ def retract(cycle_id: int, reading: int, reason: str, key: str | None, as_json: 
     if as_json:
         return write_json(answer)
     click.echo(f"reading {answer['reading']} of '{answer['source']}' is retracted")
-    _and_now(opened, cycle_id)
+    and_now(opened, cycle_id)
 
 
 @click.command("plug")
@@ -202,7 +190,7 @@ def plug(
         if answer["plug"]
         else "nothing is unexplained: nothing was recorded"
     )
-    _and_now(opened, cycle_id)
+    and_now(opened, cycle_id)
 
 
 @click.command("unplug")
@@ -219,7 +207,7 @@ def unplug(cycle_id: int, number: int, reason: str, key: str | None, as_json: bo
     if as_json:
         return write_json(answer)
     click.echo(f"plug {answer['plug']} is reversed: {show.money(answer['amount_usd'])}")
-    _and_now(opened, cycle_id)
+    and_now(opened, cycle_id)
 
 
 @click.command("reconcile")
@@ -242,5 +230,5 @@ def reconcile(cycle_id: int, fail_under: str | None, key: str | None, as_json: b
         write_json(answer)
     else:
         click.echo("put on record" if answer["recorded"] else "nothing new: what is on record still stands")
-        _and_now(opened, cycle_id)
+        and_now(opened, cycle_id)
     return 0 if fail_under is None or meets(answer["grade"], fail_under.upper()) else 1

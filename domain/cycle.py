@@ -1,5 +1,6 @@
 """The budget cycle: what it decides, and on which grounds it refuses."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -13,13 +14,14 @@ from .findings import analysis
 from .grading import Thresholds
 from .history import Past, Without
 from .ids import SOURCES, cycle_key, source_id
-from .money import cents, exactly, plain, shown, usd
+from .money import cents, dollars, exactly, plain, shown, usd
 from .period import day, time_text, zone
 from .state import CycleState, standing
-from .statement import Said, said_by
+from .statement import Said, require_sense, said_by
 from .text import name_of, reason_of
-from .tie_out import MANUAL, Provider, TieOut, added_up, tie_out
+from .tie_out import MANUAL, REALTIME, Provider, TieOut, added_up, tie_out
 
+_BALANCE = re.compile(r"\b(?:balance|remaining|left|available)\b", re.IGNORECASE)
 PLUG_LIMIT = Decimal(5)
 """Dollars above which a plug needs an explicit yes."""
 
@@ -114,7 +116,7 @@ class BudgetCycle(Aggregate):
                 )
 
     def _budget(self) -> Decimal:
-        return sum((a.amount for a in self.state.adjustments), self.state.target)
+        return self.state.ledger().budget
 
     def _change_thresholds(self, order: c.ChangeThresholds, stamp: Stamp, past: Past) -> Answer:
         wanted = Thresholds(*(usd(bound, "threshold") for bound in (order.excellent, order.good, order.fair)))
@@ -133,7 +135,8 @@ class BudgetCycle(Aggregate):
         said = said_by(self.state, order, stamp)
         known = said.known
         if known and said.is_said_again(past):
-            return self._said(said, known.number, None)
+            return self._said(said, known.number, None)  # even if today's rules would not let it be said anew
+        require_sense(said)
         source = known.number if known else self.state.sources_ever + 1
         if source > SOURCES:
             raise RuleRefused(
@@ -181,9 +184,26 @@ class BudgetCycle(Aggregate):
         alike = [source.name for source in self.state.sources.values() if said.is_like(source)]
         if said.counted and said.known is None and len(alike) > 1:
             yield added_up(said.type, alike)
+        if said.known is None:
+            yield from self._look_alikes(said)
+        elif said.type == REALTIME and said.amount is not None and said.measured_at >= said.known.current.measured_at:
+            was = self.state.ledger().said(said.known)
+            if said.amount < was:
+                yield f"'{said.name}' fell from {dollars(was)} to {dollars(said.amount)}: a meter of a cycle only rises"
+        if said.payload and said.balance is None and _BALANCE.search(said.payload):
+            yield "the payload speaks of what is left: if this is a balance and not what was spent, retract it and use --remaining"
         current = self.state.sources[said.name].current
         if current.measured_at > said.measured_at:
             yield f"'{said.name}' has a later reading of {current.measured_at:%Y-%m-%d %H:%M} UTC: this one is history and does not become current"
+
+    def _look_alikes(self, said: Said) -> Iterable[str]:
+        """Names that differ only in case are different names, and most often a slip."""
+        for other in self.state.sources.values():
+            if other.name != said.name and other.name.casefold() == said.name.casefold():
+                yield f"'{said.name}' is another source than '{other.name}': retract this reading if they are one"
+            if other.provider != said.provider and other.provider.casefold() == said.provider.casefold():
+                yield f"'{said.provider}' is another provider than '{other.provider}': retract this reading if they are one"
+                return
 
     def _retract(self, order: c.RetractReading, stamp: Stamp, past: Past) -> Answer:
         reason = reason_of(order.reason, "the reason")
@@ -344,11 +364,11 @@ def _require_yes(order: c.ApplyPlug, amount: Decimal, book: Provider) -> None:
     if order.yes:
         return
     if abs(amount) > PLUG_LIMIT:
-        raise ConfirmationNeeded(f"a plug of ${cents(amount)} is over ${cents(PLUG_LIMIT)}: confirm it with --yes")
+        raise ConfirmationNeeded(f"a plug of {dollars(amount)} is over {dollars(PLUG_LIMIT)}: confirm it with --yes")
     if abs(book.unexplained - amount) > abs(book.unexplained):
         raise ConfirmationNeeded(
-            f"a plug of ${cents(amount)} would leave more unexplained (${cents(book.unexplained - amount)}) than before "
-            f"(${cents(book.unexplained)}): confirm it with --yes, or use --square"
+            f"a plug of {dollars(amount)} would leave more unexplained ({dollars(book.unexplained - amount)}) than before "
+            f"({dollars(book.unexplained)}): confirm it with --yes, or use --square"
         )
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from .grading import UNVERIFIED
-from .money import ZERO, cents, exactly, plain, shown
+from .money import ZERO, dollars, exactly, plain, shown
 from .tie_out import Pair, TieOut
 
 
@@ -18,7 +18,7 @@ def analysis(pair: Pair) -> str:
     way = "higher" if pair.meter_amount > pair.manual_amount else "lower"
     percent = plain(shown(pair.compared.percent or ZERO, 2))
     return (
-        f"realtime source '{meter}' is ${cents(diff)} ({percent} %) {way} than the manual entry '{manual}'; "
+        f"realtime source '{meter}' is {dollars(diff)} ({percent} %) {way} than the manual entry '{manual}'; "
         "possible untracked usage or API-key leakage"
     )
 

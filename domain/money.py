@@ -78,7 +78,12 @@ def plain(amount: Decimal) -> str:
 def cents(amount: Decimal) -> str:
     """Write an amount for people: at least two places, and never fewer digits than there are."""
     rounded = shown(amount, 2)
-    return f"{rounded:,f}" if rounded == amount else plain(amount)
+    return f"{rounded if rounded == amount else amount.normalize(EXACT):,f}"
+
+
+def dollars(amount: Decimal) -> str:
+    """Write an amount in a sentence: '$5.31', '-$0.04'."""
+    return f"{'-' if amount < 0 else ''}${cents(abs(amount))}"
 
 
 def shown(amount: Decimal, places: int) -> Decimal:

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 
 from .errors import PayloadRefused, Refused, TimeRefused
-from .money import cents, usd
+from .money import dollars, usd
 
 LIMIT = 64 * 1024
 """Bytes of UTF-8 that are kept with a reading."""
@@ -50,11 +50,17 @@ _INLINE = frozenset(
         "wbr",
     ]
 )
+_SHIFTED = frozenset(("sub", "sup"))
 _SILENT = frozenset(("script", "style", "template"))
+_GAP = "\0"
+"""What stands for a block tag: not white space, so that no amount reaches across it."""
+_RAISED = "\1"
+"""What stands for the edge of a raised or lowered text: 12<sup>34</sup> may mean 12.34, or a footnote."""
 _AMOUNT = re.compile(
     r"(?P<lead>[-\u2212]?)(?P<mark>(?<![A-Za-z])US\$|(?<!\w)USD\s?\$?|\$)\s?(?P<minus>[-\u2212]?)(?P<digits>\d[\d.,]*+)(?P<tail>\s*+USD\b)?"
     r"|(?<![\w.,$\u2212-])(?P<lead2>[-\u2212]?)(?P<digits2>\d[\d.,]*+)\s*+USD\b"
 )
+_THREE = re.compile(r"\d{3}(?!\d)")
 _PLAIN = re.compile(r"\d+(?:\.\d+)?|\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _AMOUNT_FIELDS = ("cost_usd", "spent_usd", "extracted_usd")
 _TIME_FIELDS = ("timestamp", "recorded_at")
@@ -82,12 +88,12 @@ class Payload(NamedTuple):
         """Refuse a payload that names amounts, but not this one."""
         if self.amounts and figure not in self.amounts:
             raise PayloadRefused(
-                f"{what} says ${cents(figure)}, the payload says {_listed(self.amounts)}: give the right one, or only the payload"
+                f"{what} says {dollars(figure)}, the payload says {_listed(self.amounts)}: give the right one, or only the payload"
             )
 
 
 def _listed(amounts: tuple[Decimal, ...]) -> str:
-    return ", ".join(f"${cents(a)}" for a in amounts)
+    return ", ".join(f"{dollars(a)}" for a in amounts)
 
 
 def read_payload(payload: str) -> Payload:
@@ -96,9 +102,14 @@ def read_payload(payload: str) -> Payload:
         raise PayloadRefused(
             f"the payload is larger than {LIMIT // 1024} KiB: paste only the part that shows the figure"
         )
+    if not payload.strip():
+        raise PayloadRefused("the payload is empty: paste what shows the figure, or leave it out")
     fields = _json_object(payload)
     if fields is None or not any(name in fields for name in (*_AMOUNT_FIELDS, "display_html")):
         return Payload(_distinct(amounts_in(payload)), None)
+    currency = fields.get("currency")
+    if isinstance(currency, str) and currency.strip().upper() != "USD":
+        return Payload((), _taken_at(fields))  # what it names are not US dollars
     named = [_field(fields[name], name) for name in _AMOUNT_FIELDS if fields.get(name) is not None]
     html = fields.get("display_html")
     return Payload(_distinct([*named, *(amounts_in(html) if isinstance(html, str) else ())]), _taken_at(fields))
@@ -118,10 +129,24 @@ def _json_object(payload: str) -> dict[str, object] | None:
     if not payload.lstrip("\ufeff \t\r\n").startswith("{"):
         return None
     try:
-        read = json.loads(payload.lstrip("\ufeff"), parse_float=_figure, parse_constant=_not_a_figure)
+        read = json.loads(
+            payload.lstrip("\ufeff"), parse_float=_figure, parse_constant=_not_a_figure, object_pairs_hook=_fields
+        )
     except (ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) else None
+
+
+def _fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    twice = (
+        next((name for name in fields if sum(name == other for other, _ in pairs) > 1), None)
+        if len(fields) < len(pairs)
+        else None
+    )
+    if twice is not None:
+        raise PayloadRefused(f"the payload says '{twice}' twice: give --amount without it")
+    return fields
 
 
 def _figure(digits: str) -> Decimal:
@@ -157,7 +182,8 @@ def _seconds(since_1970: int | Decimal) -> int:
 
 def amounts_in(text: str) -> list[Decimal]:
     """All amounts of USD that a text or an HTML page names, in order."""
-    return [_amount(found) for found in _AMOUNT.finditer(_visible(text)) if _says_usd(found)]
+    shown = _visible(text)
+    return [amount for found in _AMOUNT.finditer(shown) if _says_usd(found) for amount in _amounts(shown, found)]
 
 
 def _says_usd(found: re.Match[str]) -> bool:
@@ -165,15 +191,42 @@ def _says_usd(found: re.Match[str]) -> bool:
     return found["mark"] != "$" or found["tail"] is not None
 
 
-def _amount(found: re.Match[str]) -> Decimal:
+def _amounts(shown: str, found: re.Match[str]) -> list[Decimal]:
     digits = (found["digits"] or found["digits2"]).rstrip(".,")
-    if not _PLAIN.fullmatch(digits):
+    if not _PLAIN.fullmatch(digits) or _is_unsure(shown, found, digits):
         raise PayloadRefused(
-            f"the payload writes an amount as {found[0].strip()!r}, which can be read in two ways: give --amount without it"
+            f"the payload writes an amount as {_around(shown, found)!r}, which can be read in two ways: give --amount without it"
         )
     negative = any(found[sign] for sign in ("lead", "minus", "lead2"))
+    named = [_kept(("-" if negative else "") + digits.replace(",", ""))]
+    following = _FOLLOWING.match(shown, found.end()) if found["mark"] is None else None
+    return named + ([_kept(following[1])] if following else [])  # in "2026 USD 5.00" either may be meant
+
+
+_FOLLOWING = re.compile(r"\s?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)")
+
+
+def _is_unsure(shown: str, found: re.Match[str], digits: str) -> bool:
+    before, after = shown[max(0, found.start() - 5) : found.start()], shown[found.end() : found.end() + 5]
+    if found["mark"] is None:
+        set_apart = _THREE.match(digits) and re.search(r"(?<![\d.,])\d{1,3}[\s'\u2019]\Z", before)
+        return bool(set_apart or re.search(rf"[<>~\u2248\u2264\u2265{_RAISED}]\s?\Z", before))
+    another = found["mark"] == "$" and re.search(r"[A-Za-z]\Z", before)
+    bound = re.search(rf"[<>~\u2248\u2264\u2265{_RAISED}]\s?\Z", before)
+    whole = "." not in digits and "," not in digits
+    more = found["tail"] is None and re.match(
+        rf"[A-Za-z%{_RAISED}]" + (r"|[\s'\u2019]\d{3}(?!\d)" if whole else ""), after
+    )
+    return bool(another or bound or more)
+
+
+def _around(shown: str, found: re.Match[str]) -> str:
+    return shown[max(0, found.start() - 5) : found.end() + 5].replace(_GAP, " ").replace(_RAISED, "").strip()
+
+
+def _kept(digits: str) -> Decimal:
     try:
-        return usd(("-" if negative else "") + digits.replace(",", ""))
+        return usd(digits)
     except Refused as refusal:
         raise PayloadRefused(f"the payload names an amount that cannot be kept: {refusal.message}") from None
 
@@ -188,7 +241,8 @@ def _visible(text: str) -> str:
         reader.close()
     except AssertionError:  # how the standard library's parser says that a marked section is none
         return text
-    return "".join(reader.seen)
+    seen = "".join(reader.seen).replace(_RAISED * 2, "")
+    return re.sub(rf"([.,]){_RAISED}(\d+){_RAISED}", r"\1\2", seen)  # the raised cents of 12.<sup>34</sup>
 
 
 class _Text(HTMLParser):
@@ -212,5 +266,7 @@ class _Text(HTMLParser):
             self.seen.append(data)
 
     def _gap(self, tag: str) -> None:
-        if tag not in _INLINE:
-            self.seen.append("\0")  # not white space: no amount reaches across it
+        if tag in _SHIFTED:
+            self.seen.append(_RAISED)
+        elif tag not in _INLINE:
+            self.seen.append(_GAP)

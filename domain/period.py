@@ -13,7 +13,10 @@ LATE = timedelta(minutes=5)
 When = datetime | date | str
 """What people say for a moment: an ISO date-time, a date, or either as text."""
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME = re.compile(
+    _DATE.pattern + r"[T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s?(Z|[+-]\d{2}(:?\d{2})?)?", re.ASCII | re.IGNORECASE
+)
 
 
 def zone(name: str) -> tzinfo:
@@ -35,7 +38,7 @@ def day(value: date | str) -> date:
     """Read a calendar day; a text must be YYYY-MM-DD."""
     read = _from_iso(value.strip()) if isinstance(value, str) else value
     if isinstance(read, datetime) or not isinstance(read, date) or not _in_range(read):
-        raise TimeRefused(f"{value!s} is not a calendar day: write it like 2025-09-01")
+        raise TimeRefused(f"{value!s} is not a calendar day from 1970 to 9000: write it like 2025-09-01")
     return read
 
 
@@ -131,6 +134,8 @@ def _in_range(of: date) -> bool:
 
 def _from_iso(text: str) -> datetime | date | None:
     try:
-        return date.fromisoformat(text) if _DATE.fullmatch(text) else datetime.fromisoformat(text)
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+        return datetime.fromisoformat(text.replace(" ", "T", 1).replace(" ", "")) if _TIME.fullmatch(text) else None
     except ValueError:
         return None

@@ -62,7 +62,7 @@ def said_by(state: CycleState, order: c.RecordSource, stamp: Stamp) -> Said:
     payload = read_payload(writable(order.payload, "the payload")) if order.payload is not None else None
     measured_at, stated = _measured(state, order, payload, stamp)
     amount, balance, credit, stated_as = _figures(order, payload)
-    said = Said(
+    return Said(
         state,
         known,
         name,
@@ -77,8 +77,6 @@ def said_by(state: CycleState, order: c.RecordSource, stamp: Stamp) -> Said:
         stated_as,
         order.payload,
     )
-    _require_sense(said)
-    return said
 
 
 def _provider(order: c.RecordSource) -> str | None:
@@ -204,7 +202,8 @@ def _converted(figure: Decimal | None, rate: Decimal | None, currency: str) -> D
         ) from None
 
 
-def _require_sense(said: Said) -> None:
+def require_sense(said: Said) -> None:
+    """Refuse what cannot be: a negative amount, or more left than there was."""
     if said.amount is not None and said.amount < 0:
         raise AmountRefused(
             f"the amount {cents(said.amount)} is negative: a source says how much was spent so far, 0 or more"

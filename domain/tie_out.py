@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from .grading import UNVERIFIED, Comparison, Thresholds, compare, grade_of
-from .money import ZERO, cents, exactly, percent_of
+from .money import ZERO, dollars, exactly, percent_of
 from .period import LATE, Period
 
 REALTIME, MANUAL = "realtime", "manual"
@@ -52,7 +52,10 @@ class History(Protocol):
 
 
 class Ledger(NamedTuple):
-    """What a tie-out is made from. `plugs` sums the plugs of each provider."""
+    """What a tie-out is made from. `plugs` sums the plugs of each provider.
+
+    `counted_by` leaves out of the budget what counts only later (None: nothing); a balance keeps its credit.
+    """
 
     period: Period
     target: Decimal
@@ -60,6 +63,13 @@ class Ledger(NamedTuple):
     adjustments: tuple[Adjustment, ...]
     sources: tuple[Source, ...]
     plugs: Mapping[str, Decimal]
+    counted_by: datetime | None = None
+
+    @property
+    def budget(self) -> Decimal:
+        """The target and the adjustments that count."""
+        by = self.counted_by
+        return sum((a.amount for a in self.adjustments if by is None or a.at <= by), self.target)
 
     def amount_of(self, reading: Reading, provider: str) -> Decimal:
         """What a reading says was spent: its amount, or its credit less its balance."""
@@ -162,7 +172,7 @@ def tie_out(ledger: Ledger, history: History) -> TieOut:
     books = [_Book(ledger, history, name) for name in _providers(ledger)]
     providers = tuple(book.figures() for book in books)
     return TieOut(
-        budget=sum((a.amount for a in ledger.adjustments), ledger.target),
+        budget=ledger.budget,
         realtime=_counted(ledger, REALTIME),
         manual=_counted(ledger, MANUAL),
         providers=providers,
@@ -290,16 +300,17 @@ class _Book:
         if not self.manual:
             return
         newest = max(self.manual, key=lambda s: s.current.measured_at)
-        if newest.current.measured_at - self.oldest.current.measured_at > timedelta(days=1):
+        apart = self.ledger.moment_of(newest.current) - self.ledger.moment_of(self.oldest.current)
+        if apart > timedelta(days=1):
             yield f"'{self.oldest.name}' was read more than a day before '{newest.name}': read it again"
         for meter, reading, amount in self.seen if self.compared_at_all else ():
             if reading is None:
                 yield (
-                    f"'{meter.name}' began after '{self.oldest.name}' was read: of its ${cents(self.ledger.said(meter))}, "
-                    f"${cents(amount)} are taken to be in that look; read '{self.oldest.name}' again to be sure"
+                    f"'{meter.name}' began after '{self.oldest.name}' was read: of its {dollars(self.ledger.said(meter))}, "
+                    f"{dollars(amount)} are taken to be in that look; read '{self.oldest.name}' again to be sure"
                 )
             elif self.ledger.said(meter) < amount:
-                yield f"'{meter.name}' fell from ${cents(amount)} to ${cents(self.ledger.said(meter))}: a meter of a cycle only rises"
+                yield f"'{meter.name}' fell from {dollars(amount)} to {dollars(self.ledger.said(meter))}: a meter of a cycle only rises"
 
     def _doubled(self) -> Iterable[str]:
         for kind, sources in (("realtime", self.meters), ("manual", self.manual)):

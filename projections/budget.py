@@ -404,8 +404,8 @@ def ledger(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> Ledger:
     ).fetchone()
     adjustments = connection.execute(
         "SELECT amount_usd, counts_from, provider FROM budget_adjustment "
-        "WHERE cycle_id = ? AND position <= ? AND counts_from <= ? ORDER BY position",
-        (*known[:2], as_text(at.measured_by) if at.measured_by else LAST),
+        "WHERE cycle_id = ? AND position <= ? ORDER BY position",
+        known[:2],
     )
     plugs: dict[str, Decimal] = {}
     standing_plugs = connection.execute(
@@ -422,6 +422,7 @@ def ledger(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> Ledger:
         adjustments=tuple(Adjustment(Decimal(a), from_text(counts_from), p) for a, counts_from, p in adjustments),
         sources=tuple(sources(connection, cycle, at)),
         plugs=plugs,
+        counted_by=at.measured_by,
     )
 
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..domain.errors import Busy, Damaged, EventDamaged, NotBooks, Unavailable
+from ..domain.errors import Busy, Damaged, EventDamaged, NotBooks, NotFound, Unavailable
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _BROKEN = {sqlite3.SQLITE_CORRUPT}
@@ -19,8 +19,10 @@ def told(where: str) -> Iterator[None]:
         raise in_our_words(error, where) from error
 
 
-def in_our_words(error: sqlite3.DatabaseError, where: str) -> Exception:
+def in_our_words(error: sqlite3.DatabaseError | OverflowError, where: str) -> Exception:
     """The error to raise for what SQLite raised; mistakes of our own code stay what they are."""
+    if isinstance(error, OverflowError):
+        return NotFound(f"no number in {where} is that large: use one that was listed")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _BUSY:
         return Busy(f"another writer holds {where} for too long: try again")

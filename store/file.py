@@ -205,7 +205,7 @@ class Pen:
             self._file._put_pen_down(written=error is None)
         except sqlite3.DatabaseError as failed:
             raise in_our_words(failed, self._file.where) from failed
-        if isinstance(error, sqlite3.DatabaseError):
+        if isinstance(error, sqlite3.DatabaseError | OverflowError):
             raise in_our_words(error, self._file.where) from error
 
 
@@ -237,7 +237,7 @@ class Reading:
         if self._connection is not None:
             self._connection.rollback()
             self._file._readers.append(self._connection)
-        if isinstance(error, sqlite3.DatabaseError):
+        if isinstance(error, sqlite3.DatabaseError | OverflowError):
             raise in_our_words(error, self._file.where) from error
 
 

@@ -13,6 +13,6 @@ settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=25, stateful_step_count=30, suppress_health_check=_SLOW
 )
 settings.register_profile(
-    "thorough", deadline=None, max_examples=1500, stateful_step_count=60, suppress_health_check=_SLOW, print_blob=True
+    "thorough", deadline=None, max_examples=500, stateful_step_count=60, suppress_health_check=_SLOW, print_blob=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

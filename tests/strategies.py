@@ -246,7 +246,8 @@ class World:
         zone = ZoneInfo(scene.timezone)
         self.scene = scene
         self.begins = datetime.combine(FIRST, time(), zone).astimezone(UTC)
-        self.ends = datetime.combine(LAST + timedelta(days=1), time(), zone).astimezone(UTC)
+        midnight = datetime.combine(LAST + timedelta(days=1), time(), zone).astimezone(UTC)
+        self.ends = midnight - timedelta(microseconds=1)  # a day ends before the next begins
         self.seen: list[datetime] = []
         self.now = self.begins
         self.now = self.moment(scene.start)

@@ -258,6 +258,40 @@ def test_exit_4_says_conflict(founded: Mecris) -> None:
     assert [e["event"] for e in founded("audit log --since 5 --json").json] == ["source-recorded.v1"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "budget cycle adjust --cycle 1 --amount 5 --reason x",
+        "budget add-source --cycle 1 --name 'session log' --amount 10",
+        "budget cycle thresholds --cycle 1 --excellent 1 --good 2 --fair 3",
+        "budget plug --cycle 1 --square --yes --reason x",
+    ],
+)
+def test_whole_amounts_are_answered_alike_with_and_without_a_key(founded: Mecris, line: str) -> None:
+    first = founded(line + " --idempotency-key k")
+    again = founded(line + " --idempotency-key k")
+    assert (first.code, again.code, again.out) == (0, 0, first.out)
+
+
+def test_a_number_no_book_can_hold_is_not_found(founded: Mecris) -> None:
+    huge = "9" * 30
+    for line in (
+        f"budget status --cycle {huge}",
+        f"audit log --cycle {huge}",
+        f"budget retract --cycle 1 --reading {huge} --reason x",
+    ):
+        assert founded(line).code == 3
+
+
+def test_a_head_that_is_none_is_wrong_usage_and_no_damage(founded: Mecris) -> None:
+    assert founded("audit verify --expect 3:abc").code == 2
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(founded: Mecris) -> None:
+    command = f"{sys.executable} -m mecris.cli audit log | head -n 1; exit ${{PIPESTATUS[0]}}"
+    assert subprocess.run(["bash", "-c", command], capture_output=True).returncode == 0
+
+
 def test_exit_5_says_damaged(mecris: Mecris, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("Dear ledger, this is a letter and no database.")
     said = mecris("--books letter.txt budget cycle list")
@@ -355,9 +389,9 @@ def test_discrepancies_name_both_sides(founded: Mecris) -> None:
 def test_cycles_are_listed(founded: Mecris) -> None:
     founded("budget cycle create --start 2025-10-01 --end 2025-10-31 --target 1234.5678")
     assert founded("budget cycle list").out == (
-        "cycle  from        to          state     budget  spent  remaining  grade\n"
-        "    1  2025-08-06  2025-09-30  ended      24.96   5.42      19.54  POOR\n"
-        "    2  2025-10-01  2025-10-31  ended  1234.5678   0.00  1234.5678  UNVERIFIED\n"
+        "cycle  from        to          state      budget  spent   remaining  grade\n"
+        "    1  2025-08-06  2025-09-30  ended       24.96   5.42       19.54  POOR\n"
+        "    2  2025-10-01  2025-10-31  ended  1,234.5678   0.00  1,234.5678  UNVERIFIED\n"
     )
 
 

@@ -241,7 +241,7 @@ def test_an_answer_of_the_past_never_changes(story: Story, data: st.DataObject) 
             assert lasting(books.status(1, as_of=earlier)) == remembered[earlier]
 
 
-# -- money ---------------------------------------------------------------------------------------------------------------
+# -- money --------------------------------------------------------------------------
 
 kept = st.one_of(
     st.decimals(0, Decimal("999999999999.999999999999"), places=12),
@@ -337,9 +337,9 @@ def test_the_bounds_of_a_grade_are_inclusive_to_the_last_digit(base: Decimal, bo
     assert (grade_of(diff, base, Thresholds()) == at_bound) == (off <= 0)
 
 
-# -- payloads --------------------------------------------------------------------------------------------------------------
+# -- payloads --------------------------------------------------------------------
 
-INLINE = ("b", "span", 'span class="cents"', "sup", "EM", "small", "strong")
+INLINE = ("b", "span", 'span class="cents"', "u", "EM", "small", "strong")
 BLOCKS = ("div", "td", "p", "li", "tr", "br")
 
 
@@ -477,7 +477,7 @@ def test_no_time_in_a_payload_takes_long_to_refuse(exponent: int) -> None:
         read_payload(f'{{"cost_usd": 1, "timestamp": 1e{exponent + 15}}}')
 
 
-# -- time --------------------------------------------------------------------------------------------------------------------
+# -- time --------------------------------------------------------------------
 
 moments = st.one_of(
     st.text(),

@@ -24,7 +24,7 @@ FOREVER = 10**9
 Money = Fraction
 
 
-# -- what was said ------------------------------------------------------------------------------------------------------
+# -- what was said ----------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Status:
         return sum((getattr(p, what) for p in self.providers.values()), Money(0))
 
 
-# -- the arithmetic, from the text ---------------------------------------------------------------------------------------
+# -- the arithmetic, from the text ------------------------------------------------------------------------------
 
 
 @dataclass
@@ -247,7 +247,7 @@ class Page:
         )
 
 
-# -- the oracle's own books, and what it would refuse ---------------------------------------------------------------------
+# -- the oracle's own books, and what it would refuse ---------------------------------------------------------------
 
 
 class No(Exception):
@@ -607,3 +607,31 @@ def require_same_history(books: Books, oracle: Oracle, ends_at: dict[int, int], 
             require_same(books, oracle.page(by=by).status(), measured_by=by)
         else:
             assert books.status(1, as_of=position)["stale"] == oracle.stale(index)
+
+
+# -- what the oracle found -----------------------------------------------------------------------------------------------
+
+
+def kept_after_the_end(folder: Path) -> Books:
+    """Books in which everything is said days after the last day, 2025-09-04."""
+    books = Books.open(folder / "books.db", clock=lambda: datetime.fromisoformat("2025-09-10T00:00:00Z"))
+    books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-04", target_usd="20"))
+    return books
+
+
+def test_a_balance_read_after_the_last_day_keeps_its_credit_when_asked_by_an_earlier_time(tmp_path: Path) -> None:
+    with kept_after_the_end(tmp_path) as books:
+        books.handle(c.AdjustBudget(cycle_id=1, amount_usd=10, reason="top-up", at="2025-09-06T00:00:00Z"))
+        read = c.RecordSource(
+            cycle_id=1, source="console", type="manual", balance=25, measured_at="2025-09-07T00:00:00Z"
+        )
+        assert books.handle(read)["amount_usd"] == 5
+        status = books.status(1, measured_by="2025-09-05T12:00:00Z")
+        assert (status["totals"]["manual_usd"], status["cycle"]["budget_usd"]) == (5, 20)
+
+
+def test_looks_taken_after_the_last_day_are_never_too_far_apart(tmp_path: Path) -> None:
+    with kept_after_the_end(tmp_path) as books:
+        for source, at in (("console", "2025-09-05T00:00:00Z"), ("bill", "2025-09-07T00:00:00Z")):
+            books.handle(c.RecordSource(cycle_id=1, source=source, type="manual", amount=1, measured_at=at))
+        assert not any("more than a day" in warning for warning in books.status(1)["warnings"])

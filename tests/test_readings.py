@@ -6,6 +6,7 @@ from story import adjusted, at, given, metered, opened, read_off, recorded, retr
 from mecris.domain import commands as c
 from mecris.domain import events as e
 from mecris.domain.errors import AmountRefused, Refused
+from mecris.domain.payload import read_payload
 
 
 def test_a_reading_is_recorded_with_what_was_left_out_filled_in() -> None:
@@ -91,14 +92,21 @@ def test_a_day_means_its_end_and_today_means_now() -> None:
 
 
 @pytest.mark.parametrize(
-    "when", ["soon", "2025-13-01", "2025-09-31", "", "20250910T090000", "0001-01-01", "9999-12-31T23:59:59Z"]
+    "when",
+    [
+        "soon",
+        "2025-13-01",
+        "2025-09-31",
+        "",
+        "20250910T090000",
+        "20250910",
+        "2025-W37-3",
+        "0001-01-01",
+        "9999-12-31T23:59:59Z",
+    ],
 )
 def test_a_time_that_cannot_be_read_is_refused(when: str) -> None:
-    story = given(opened()).when(metered("1", measured_at=when))
-    if when == "20250910T090000":  # ISO 8601 without its dashes is a time
-        story.then(recorded(measured_at=at("09:00")))
-    else:
-        story.refused("time")
+    given(opened()).when(metered("1", measured_at=when)).refused("time")
 
 
 @pytest.mark.parametrize("amount", ["NaN", "Infinity", "-inf", "sNaN", "1e400", "1000000000000", "0.0000000000001"])
@@ -184,6 +192,11 @@ def test_a_balance_is_what_is_left_of_the_budget_in_force_when_it_was_measured()
     assert story.answer["amount_usd"] == 5
     story.when(balance("15", measured_at="2025-09-05T00:00:00Z"))
     assert story.answer["amount_usd"] == 15
+
+
+def test_an_identical_balance_is_recognised_even_if_it_would_be_refused_today() -> None:
+    first = balance("15", measured_at=at("08:00"), provider="claude")
+    given(opened("20"), first, metered("1", provider="groq")).when(first).nothing()
 
 
 def test_a_balance_may_name_its_credit() -> None:
@@ -313,6 +326,62 @@ def test_a_dashboard_payload_that_contradicts_itself_is_refused() -> None:
 def test_a_payload_that_cannot_stand_alone_is_refused(payload: str) -> None:
     story = given(opened()).when(said("console", "manual", payload=payload))
     assert isinstance(story.refusal, Refused)
+
+
+@pytest.mark.parametrize(
+    ("payload", "amounts"),
+    [
+        ("$12.<sup>34</sup> USD", ["12.34"]),
+        ("$<b>19</b>.<i>54</i> USD", ["19.54"]),
+        ("Usage 10 Nov 2026 USD 5.00", ["2026", "5"]),
+        ("total:$0.42 USD", ["0.42"]),
+        ("$5.00 USD 123 calls", ["5"]),
+        ("(1,000 tokens) US$0.01", ["0.01"]),
+        ("<td>$1</td><td>2 USD</td>", ["2"]),
+        ("<script>$9 USD</script>&#36;1,234.56&nbsp;USD", ["1234.56"]),
+        ("$0.42", []),
+        ("<span>$12</span><sup>34</sup> USD", []),
+        ('{"cost_usd": 3.5, "currency": "EUR"}', []),
+    ],
+)
+def test_a_page_is_read_as_the_eye_reads_it(payload: str, amounts: list[str]) -> None:
+    assert [str(amount) for amount in read_payload(payload).amounts] == amounts
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "US$ 1 234.56",
+        "US$1'234.56",
+        "1 234.56 USD",
+        "<p>US$&thinsp;1&thinsp;234.56</p>",
+        "$1.234,56 USD",
+        "USD 1.2M",
+        "&lt;$0.01 USD",
+        "CA$12.34 USD",
+    ],
+)
+def test_an_amount_that_can_be_read_in_two_ways_is_refused_even_beside_another_figure(payload: str) -> None:
+    given(opened("100000")).when(read_off("1", payload=payload)).refused("payload", "two ways")
+
+
+def test_a_payload_that_says_a_thing_twice_or_nothing_is_refused() -> None:
+    story = given(opened())
+    story.when(said("api", "realtime", payload='{"cost_usd": 1, "cost_usd": 2}')).refused("payload", "'cost_usd' twice")
+    story.when(said("api", "realtime", payload=" \n")).refused("payload", "empty")
+
+
+def test_a_meter_that_falls_a_balance_said_as_spend_and_names_alike_are_warned_about() -> None:
+    story = given(opened("100"), metered("5", provider="claude"))
+    story.when(metered("1", provider="claude"))
+    assert story.answer["warnings"] == ["'meter' fell from $5.00 to $1.00: a meter of a cycle only rises"]
+    story.when(metered("1", source="Meter", provider="Claude"))
+    assert story.answer["warnings"] == [
+        "'Meter' is another source than 'meter': retract this reading if they are one",
+        "'Claude' is another provider than 'claude': retract this reading if they are one",
+    ]
+    story.when(said("console", "manual", payload="Balance: $88.00 USD remaining"))
+    assert "--remaining" in story.answer["warnings"][0]
 
 
 def test_the_largest_payload_is_kept_to_the_byte() -> None:
