@@ -51,7 +51,8 @@ class File:
             raise NotBooks(f"{self.where} is a database, but not of Mecris: name another file with --books")
         with self.reading() as connection:
             old = schema.version_of(connection, self.where) < schema.VERSION
-        self._keep_a_write_ahead_log()
+        if not self._sealed():
+            self._keep_a_write_ahead_log()
         if old:
             with self.pen() as connection:
                 schema.upgrade(connection, self.where)
@@ -103,9 +104,17 @@ class File:
         finally:
             connection.close()
 
+    def _sealed(self) -> bool:
+        """Is this a copy that may only be read, and that nobody is writing? It can be asked without its side files."""
+        return not os.access(self.where, os.W_OK) and not os.path.exists(f"{self.where}-wal")
+
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            address(self.where, "rw"), uri=True, isolation_level=None, timeout=PATIENCE, check_same_thread=False
+            address(self.where, "ro&immutable=1" if self._sealed() else "rw"),
+            uri=True,
+            isolation_level=None,
+            timeout=PATIENCE,
+            check_same_thread=False,
         )
         try:
             connection.execute("PRAGMA synchronous = FULL")

@@ -265,7 +265,7 @@ def as_nobody(path: Path, *words: str) -> Told:
     """A command of a user who may do little; root may do everything, so root steps down."""
     step_down = "import os, sys; os.getuid() or (os.setgroups([]), os.setgid(65534), os.setuid(65534));"
     program = f"from mecris.cli.main import main; {step_down} sys.argv[1:] = {['--books', str(path), *words]!r}; main()"
-    warm_up = "import mecris.books.writing, mecris.cli.budget, mecris.cli.audit;"  # whose folders nobody may see
+    warm_up = "import mecris.books.writing, mecris.cli.recording, mecris.cli.asking, mecris.cli.cycle, mecris.cli.audit, simplejson;"  # whose folders nobody may see
     command = [sys.executable, "-c", warm_up + program]
     env = os.environ | {"USER": "nobody"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
@@ -522,3 +522,21 @@ def test_books_without_a_name_are_where_platformdirs_says(tmp_path: Path, monkey
     for home in ("", str(tmp_path)):
         monkeypatch.setenv("XDG_DATA_HOME", home)
         assert settings.location(None) == str(Path(user_data_dir("mecris", appauthor=False)) / "books.db")
+
+
+def test_a_copy_that_may_only_be_read_can_be_asked_and_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "books.db"
+    with Books.open(path) as books:
+        books.handle(OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd="30"))
+        books.status(1)
+    monkeypatch.setattr("mecris.store.file.os.access", lambda *_: False)  # root may write everything
+    before = path.read_bytes()
+    with Books.open(path) as copy:
+        assert copy.status(1)["tie_out"]["remaining_usd"] == 30
+        assert copy.verify().faults == []
+        with pytest.raises(Unavailable, match="cannot be written"):
+            copy.handle(OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd="30"))
+    assert path.read_bytes() == before
+    assert [left.name for left in tmp_path.iterdir()] == ["books.db"]
