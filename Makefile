@@ -11,7 +11,7 @@ help: ## Show what can be made
 # A strict editable install links each file, so a new or moved one is seen only after installing again.
 .venv/installed: pyproject.toml constraints.txt $(ROOMS) $(wildcard $(ROOMS:%=%/*.py))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Mecris needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@cmp -s pyproject.toml .venv/pyproject && cmp -s constraints.txt .venv/constraints \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'setuptools>=77' wheel
 	@rm -rf build/__editable__*

@@ -89,7 +89,7 @@ class Questions:
     def _known(self, cycle: Cycle, as_of: When | int | None) -> Moment:
         if as_of is None:
             return Moment(self.position, self.now, None, None)
-        if isinstance(as_of, str) and as_of.strip().isdecimal():
+        if isinstance(as_of, str) and as_of.isascii() and as_of.strip().isdecimal():
             as_of = int(as_of.strip())
         position, now = (
             self._at_position(as_of) if isinstance(as_of, int) else self._at_time(cycle.period.end_of(as_of, self.now))

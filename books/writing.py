@@ -23,6 +23,7 @@ from ..domain.errors import EventDamaged, KeyReused, NotFound, Refused, RuleRefu
 from ..domain.history import Past
 from ..domain.ids import cycle_key
 from ..domain.period import LATE, as_text, from_text
+from ..domain.text import name_of
 from ..projections import budget, follow
 from ..projections.budget import AsOf
 from ..store import positions
@@ -59,7 +60,7 @@ class Writer:
     """Takes orders, one at a time in this process."""
 
     def __init__(self, file: File, clock: Callable[[], datetime], recorded_by: str, via: str) -> None:
-        self.file, self.clock, self.recorded_by, self.via = file, clock, recorded_by, via
+        self.file, self.clock, self.recorded_by, self.via = file, clock, name_of(recorded_by, "the author"), via
         self.log = Log(file)
         self._require_whole_log()
         self._turn = RLock()
@@ -74,6 +75,8 @@ class Writer:
 
     def handle(self, order: c.Command, key: str | None) -> Answer:
         """Do what an order says, or refuse it."""
+        if key is not None and not name_of(key, "the idempotency key"):
+            raise RuleRefused("the idempotency key is empty: give one that names this order alone", code="key")
         with self._turn:
             try:
                 return self._at_first_attempt(order, key)
@@ -221,4 +224,4 @@ def _again(key: str, kept: tuple[str, str], order: c.Command) -> Answer:
 
 
 def _fingerprint(order: c.Command) -> str:
-    return sha256(f"{order.name} {order.model_dump_json()}".encode()).hexdigest()
+    return sha256(f"{order.name} {order.model_dump_json(exclude_defaults=True)}".encode()).hexdigest()

@@ -55,14 +55,10 @@ def _stream(events: Any) -> None:
 def _brief(value: Any) -> str:
     if isinstance(value, dict) and "pairs" in value:
         return f"({value['grade']}, {value['unexplained_usd']} unexplained, {value['remaining_usd']} remaining)"
-    text = value if isinstance(value, str) else to_json(value)
-    return (
-        repr(text if len(text) <= 60 else f"{text[:57]}...")
-        if isinstance(value, str)
-        else text
-        if len(text) <= 120
-        else "..."
-    )
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else f"{value[:57]}...")
+    text = to_json(value)
+    return text if len(text) <= 120 else "..."
 
 
 @audit.command("verify")

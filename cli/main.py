@@ -67,19 +67,21 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except MecrisError as error:
         click.echo(f"{_kind(error)}: {error.message}", err=True)
-        return next(code for kind, code in EXITS if isinstance(error, kind))
+        return _exit_of(error)
     except SystemExit:  # how click takes it when the reader has seen enough and closes the pipe
         return 0
     except Exception as fault:  # the last line of defence: a person never sees a bare traceback
         return _our_fault(fault)
 
 
+def _exit_of(error: MecrisError) -> int:
+    return next(code for kind, code in EXITS if isinstance(error, kind))
+
+
 def _kind(error: MecrisError) -> str:
     if isinstance(error, NotFound):
         return "not found"
-    return {3: "refused", 4: "conflict", 5: "damaged", 6: "could not be done"}[
-        next(code for kind, code in EXITS if isinstance(error, kind))
-    ]
+    return {3: "refused", 4: "conflict", 5: "damaged", 6: "could not be done"}[_exit_of(error)]
 
 
 def _our_fault(fault: Exception) -> int:

@@ -1,5 +1,6 @@
 """Generate the reference pages from the code: `python -m docs.generate`."""
 
+import inspect
 import json
 import sqlite3
 import textwrap
@@ -57,7 +58,7 @@ def _cli() -> str:
         "## Exit codes",
         _exits(),
         "## Errors in Python",
-        _fenced("text", textwrap.dedent(str(errors.__doc__)).strip()),
+        _fenced("text", inspect.cleandoc(str(errors.__doc__))),
     )
 
 
@@ -82,7 +83,7 @@ def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Co
 
 def _command(path: str, command: click.Command) -> Iterator[str]:
     yield f"## {path}"
-    yield textwrap.dedent(str(command.help)).strip()
+    yield inspect.cleandoc(str(command.help))
     yield _fenced("text", _usage(path, command))
     options = [p for p in command.params if isinstance(p, click.Option)]
     if options:
@@ -161,7 +162,7 @@ def _events() -> str:
         + (", ".join(f"`{old}` as `{now}`" for old, (now, _) in sorted(OLD.items())) or "none so far")
         + ".",
         "## The chain",
-        _fenced("text", textwrap.dedent(str(chain.__doc__)).strip()),
+        _fenced("text", inspect.cleandoc(str(chain.__doc__))),
         "`mecris audit verify` does this over the whole log.",
         "## Tables",
         "Read models: they follow the log, and `mecris audit rebuild` makes them again from it. Money is text in decimal "
@@ -239,14 +240,14 @@ MEANING = {
 def _event(name: str, example: str) -> Iterator[str]:
     model = EVENTS[name]
     yield f"## {name}"
-    yield str(model.__doc__)
+    yield inspect.cleandoc(str(model.__doc__))
     yield _table(["field", "type", "what it says"], _rows(model, set(events.Event.model_fields)))
     yield _fenced("json", json.dumps(json.loads(example), indent=2, ensure_ascii=False))
 
 
 def _inside(model: type[BaseModel]) -> Iterator[str]:
     yield f"### {model.__name__}"
-    yield str(model.__doc__)
+    yield inspect.cleandoc(str(model.__doc__))
     yield _table(["field", "type", "what it says"], _rows(model, set()))
 
 

@@ -29,6 +29,8 @@ def _zone(name: str) -> tzinfo:
     from zoneinfo import ZoneInfo  # only for those who need it: it would cost every start of the command line
 
     try:
+        if name in ("localtime", "posixrules"):  # what these are differs from machine to machine
+            raise KeyError(name)
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise TimeRefused(f"time zone {name!r} is unknown: give an IANA name like Europe/Berlin") from None

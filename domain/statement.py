@@ -208,6 +208,8 @@ def require_sense(said: Said) -> None:
         raise AmountRefused(
             f"the amount {cents(said.amount)} is negative: a source says how much was spent so far, 0 or more"
         )
+    if said.credit is not None and said.credit < 0:
+        raise AmountRefused(f"--of {cents(said.credit)} is negative: give the credit that the balance is left of")
     if said.balance is None:
         return
     others = sorted({s.name for s in said.state.sources.values() if s.provider != said.provider})

@@ -40,7 +40,7 @@ def link_of(
 def holds(connection: sqlite3.Connection, kept: str) -> bool:
     """Is a head that was printed once, 'position:link', in this log?"""
     position, _, link = kept.partition(":")
-    if not position.isdecimal():
+    if not (position.isascii() and position.isdecimal()):
         return False
     found = connection.execute("SELECT link FROM event_chain WHERE position = ?", (int(position),)).fetchone()
     return found is not None and isinstance(found[0], bytes) and found[0].hex() == link.strip().lower()

@@ -42,7 +42,7 @@ class File:
             raise Unavailable(f"{self.where} is a folder: name a file in it with --books")
         if not os.path.exists(self.where):
             self._create()
-        elif not self._header():
+        if not self._header():
             self._fill()
         header = self._header()
         if header[:16] != b"SQLite format 3\0":
@@ -165,9 +165,13 @@ class File:
         try:
             if written:
                 connection.execute("COMMIT")
-        finally:
+            elif connection.in_transaction:
+                connection.rollback()
+        except BaseException:
             if connection.in_transaction:
                 connection.rollback()
+            raise
+        finally:
             self._holder = None
             self._turn.release()
 
@@ -263,6 +267,7 @@ def _reaching(where: str) -> Iterator[None]:
 
 def address(path: str, mode: str) -> str:
     """A path as SQLite's address, `ro` or `rw`: neither makes a file that is not there."""
+    path = "/" + path.lstrip("/") if path.startswith("/") else path
     return f"file:{path.replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode={mode}"
 
 
@@ -278,4 +283,5 @@ def _put_in_place(draft: str, path: str) -> None:
     except FileExistsError:
         return
     except OSError:
-        os.replace(draft, path)
+        with suppress(FileExistsError):  # `_require_books` fills an empty file, and the first of several wins there
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

@@ -1,10 +1,11 @@
 """Between events and bytes: pydantic's JSON straight to the log and back, under stored names."""
 
 import json
+from hashlib import sha256
 from typing import Any, ClassVar
 
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ..domain.cycle import BudgetCycle
 from ..domain.errors import EventDamaged, NewerBooks
@@ -23,6 +24,24 @@ class CycleSnapshot(BaseModel):
     originator_version: int
     state: CycleState
 
+    def stored(self) -> StoredEvent:
+        """The row of a snapshot: its state beside a SHA-256 of it."""
+        state = self.model_dump_json(include={"state"}).encode()[len(b'{"state":') : -1]
+        row = b'{"sha256":"%s","state":%s}' % (sha256(state).hexdigest().encode(), state)
+        return StoredEvent(self.originator_id, self.originator_version, self.stored_as, row)
+
+    @classmethod
+    def of_stored(cls, row: StoredEvent) -> "CycleSnapshot | None":
+        """The snapshot in a row; none if it is of another shape, or not what was written: the events tell the same."""
+        digest, state = row.state[11:75], row.state[85:-1]
+        if row.topic != cls.stored_as or sha256(state).hexdigest().encode() != digest:
+            return None
+        try:
+            told = TypeAdapter(CycleState).validate_json(state)
+        except ValidationError:
+            return None
+        return cls(originator_id=str(row.originator_id), originator_version=row.originator_version, state=told)
+
     def mutate(self, _: None) -> BudgetCycle:
         """Make the cycle again."""
         return BudgetCycle.restored(self.originator_id, self.originator_version, self.state)
@@ -36,6 +55,8 @@ class EventMapper(Mapper[str]):
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         """The row of an event."""
+        if isinstance(domain_event, CycleSnapshot):
+            return domain_event.stored()
         return StoredEvent(
             domain_event.originator_id,
             domain_event.originator_version,
@@ -47,7 +68,7 @@ class EventMapper(Mapper[str]):
         """The event of a row; a row that cannot be read is named."""
         try:
             if stored_event.topic == CycleSnapshot.stored_as:
-                return CycleSnapshot.model_validate_json(stored_event.state)
+                return CycleSnapshot.of_stored(stored_event)
             return self._event(stored_event)
         except (ValidationError, ValueError, KeyError) as error:
             raise EventDamaged(

@@ -311,9 +311,7 @@ def test_a_head_that_was_kept_is_still_in_the_log_after_more_events(desk: Desk) 
     assert desk.mecris("audit", "verify", "--expect", head).code == 0
 
 
-@pytest.mark.parametrize(
-    "head", ["21:" + "00" * 32, "22:" + "00" * 32, "21", "21:", "", "x:00", "-1:00", "0:" + "00" * 32]
-)
+@pytest.mark.parametrize("head", ["21:" + "00" * 32, "22:" + "00" * 32, "0:" + "00" * 32])
 def test_a_head_of_other_books_is_not_in_the_log(desk: Desk, head: str) -> None:
     told = desk.mecris("audit", "verify", "--expect", head)
     assert told.code == DAMAGED

@@ -315,3 +315,44 @@ def test_recording_continues_over_budget() -> None:
 
 def test_reading_while_a_plug_stands_is_recorded_as_usual() -> None:
     given(*FOUNDING, square()).when(metered("0.2")).then(recorded(amount_usd="0.2"))
+
+
+# -- meters that begin after the look -----------------------------------------------------------------------------------
+
+
+def figures_of(story: Story) -> tuple[e.Record, list[str]]:
+    from story import Remembered
+
+    from mecris.domain.history import Without
+    from mecris.domain.tie_out import tie_out
+
+    story.when(RECONCILE)
+    record = story.cycle.state.record
+    assert record is not None
+    past = Remembered(story.cycle.pending_events, story.cycle.state.period.ends)
+    return record, list(tie_out(story.cycle.state.ledger(), Without(past)).warnings)
+
+
+def test_a_pair_shows_the_first_reading_of_a_meter_that_began_after_the_look() -> None:
+    story = given(opened("100"), metered("1"), read_off("5"))
+    story.when(metered("1", source="new key"), at("10:00")).when(metered("3", source="new key"), at("11:00"))
+    record, _ = figures_of(story)
+    assert [(p.source_a, p.amount_a_usd) for p in record.pairs] == [(1, 1), (3, 1)]
+
+
+def test_of_several_meters_that_began_later_the_one_that_began_first_is_served_first() -> None:
+    story = given(opened("100"), metered("1"), read_off("5"))
+    story.when(metered("4", source="second"), at("12:00"))
+    story.when(metered("4", source="first", measured_at=at("11:00")), at("12:01"))
+    record, warnings = figures_of(story)
+    assert record.unexplained_usd == 0
+    later = [w for w in warnings if "began after" in w]
+    assert later[0].startswith("'first' began after 'console' was read: of its $4.00, $4.00 are taken")
+    assert later[1].startswith("'second' began after 'console' was read: of its $4.00, $0.00 are taken")
+
+
+def test_a_meter_that_began_later_is_taken_to_have_seen_at_most_its_first_reading() -> None:
+    story = given(opened("100"), metered("1"), read_off("5"))
+    story.when(metered("2", source="new key"), at("10:00")).when(metered("9", source="new key"), at("11:00"))
+    record, _ = figures_of(story)
+    assert (record.unexplained_usd, record.tracked_usd) == (2, 10)

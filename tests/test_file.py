@@ -265,7 +265,7 @@ def as_nobody(path: Path, *words: str) -> Told:
     """A command of a user who may do little; root may do everything, so root steps down."""
     step_down = "import os, sys; os.getuid() or (os.setgroups([]), os.setgid(65534), os.setuid(65534));"
     program = f"from mecris.cli.main import main; {step_down} sys.argv[1:] = {['--books', str(path), *words]!r}; main()"
-    warm_up = "import mecris.books.writing, mecris.cli.recording, mecris.cli.asking, mecris.cli.cycle, mecris.cli.audit, simplejson;"  # whose folders nobody may see
+    warm_up = "import mecris.books.writing, mecris.cli.recording, mecris.cli.asking, mecris.cli.cycle, mecris.cli.audit, simplejson, locale, gettext, getpass;"  # whose folders nobody may see
     command = [sys.executable, "-c", warm_up + program]
     env = os.environ | {"USER": "nobody"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
