@@ -25,7 +25,8 @@ demo: .venv/installed ## Play the founding story on a scratch file
 
 test: check ## Lint, types, import rules, then every test with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage \
+		$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
