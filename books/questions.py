@@ -12,8 +12,8 @@ from ..domain.ids import source_id
 from ..domain.money import ZERO, exactly
 from ..domain.period import LATE, When, as_text, from_text, time_text
 from ..domain.tie_out import Ledger, Pair, Provider, Reading, Source, TieOut, tie_out
-from ..projections import budget, records
-from ..projections.budget import AsOf, Cycle
+from ..projections import ledger, records
+from ..projections.ledger import AsOf, Cycle
 from ..store import positions
 from .answers import Answer, percent
 
@@ -51,9 +51,9 @@ class Questions:
 
     def cycle(self, id: int) -> Cycle:
         """A cycle, or a refusal that names those there are."""
-        found = budget.cycle(self.connection, id)
+        found = ledger.cycle(self.connection, id)
         if found is None:
-            known = ", ".join(str(c.id) for c in budget.cycles(self.connection, self.position)) or "none"
+            known = ", ".join(str(c.id) for c in ledger.cycles(self.connection, self.position)) or "none"
             raise NotFound(
                 f"there is no cycle {id} (there are: {known}): `mecris budget cycle list` shows them",
                 code="cycle-not-found",
@@ -62,7 +62,7 @@ class Questions:
 
     def current_cycle(self) -> Cycle:
         """The one cycle that today falls in."""
-        cycles = budget.cycles(self.connection, self.position)
+        cycles = ledger.cycles(self.connection, self.position)
         current = [c for c in cycles if c.period.first_day <= c.period.today(self.now) <= c.period.last_day]
         if len(current) == 1:
             return current[0]
@@ -123,8 +123,8 @@ class Questions:
 
     def book(self, cycle: Cycle, moment: Moment) -> Book:
         """A cycle worked out at a moment."""
-        ledger = budget.ledger(self.connection, cycle, moment.at)
-        return Book(cycle, moment, ledger, tie_out(ledger, budget.Readings(self.connection, cycle, moment.at)))
+        stated = ledger.ledger(self.connection, cycle, moment.at)
+        return Book(cycle, moment, stated, tie_out(stated, ledger.Readings(self.connection, cycle, moment.at)))
 
     @exactly
     def status(self, book: Book) -> Answer:
@@ -192,7 +192,7 @@ class Questions:
     def cycles(self, as_of: When | int | None, measured_by: When | None) -> list[dict[str, Any]]:
         """Every cycle that was known and had begun, with what is left of it."""
         rows = []
-        for cycle in budget.cycles(self.connection, self.position):
+        for cycle in ledger.cycles(self.connection, self.position):
             try:
                 moment = self.moment(cycle, as_of, measured_by)
             except TimeRefused as refused:
@@ -229,8 +229,8 @@ class Questions:
     @exactly
     def history(self, book: Book) -> list[dict[str, Any]]:
         """Every reading in the order recorded, retracted ones too."""
-        named = {s.id: s for s in budget.names(self.connection, book.cycle.id)}
-        readings = budget.Readings(self.connection, book.cycle, book.moment.at)
+        named = {s.id: s for s in ledger.names(self.connection, book.cycle.id)}
+        readings = ledger.Readings(self.connection, book.cycle, book.moment.at)
         return [
             _row(book, named[id], reading) | {"stated": reading.stated, "retracted": retracted}
             for id, reading, retracted in readings.all()
@@ -292,10 +292,10 @@ def _pair(cycle: Cycle, pair: Pair) -> dict[str, Any]:
 
 def _source(book: Book, source: Source, reading: Reading) -> dict[str, Any]:
     id = source_id(book.cycle.id, source.number)
-    return _row(book, budget.Name(id, source.name, source.type, source.provider, source.counted), reading)
+    return _row(book, ledger.Name(id, source.name, source.type, source.provider, source.counted), reading)
 
 
-def _row(book: Book, named: budget.Name, reading: Reading) -> dict[str, Any]:
+def _row(book: Book, named: ledger.Name, reading: Reading) -> dict[str, Any]:
     return {
         **named._asdict(),
         "amount_usd": book.ledger.amount_of(reading, named.provider),

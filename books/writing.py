@@ -24,8 +24,8 @@ from ..domain.history import Past
 from ..domain.ids import cycle_key
 from ..domain.period import LATE, as_text, from_text
 from ..domain.text import name_of
-from ..projections import budget, follow
-from ..projections.budget import AsOf
+from ..projections import follow, ledger
+from ..projections.ledger import AsOf
 from ..store import positions
 from ..store.file import File
 from ..store.log import Log, Stale
@@ -195,12 +195,12 @@ class CaughtUp:
         self._connection, self._cycle = connection, cycle
 
     @cached_property
-    def _readings(self) -> budget.Readings:
+    def _readings(self) -> ledger.Readings:
         follow.catch_up(self._connection)
         state = self._cycle.state
-        cycle = budget.cycle(self._connection, state.cycle)
+        cycle = ledger.cycle(self._connection, state.cycle)
         assert cycle is not None  # its events have just been folded
-        return budget.Readings(self._connection, cycle, AsOf(positions.head(self._connection).position))
+        return ledger.Readings(self._connection, cycle, AsOf(positions.head(self._connection).position))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._readings, name)
