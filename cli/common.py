@@ -54,7 +54,11 @@ def asked_at(command: F) -> F:
 def books() -> Books:
     """The books that the command line names; closed when the command is done."""
     ctx = click.get_current_context()
-    return ctx.with_resource(Books.open(ctx.find_root().obj, via="cli"))
+    named = ctx.find_root().obj
+    opened = ctx.with_resource(Books.open(named, via="cli"))
+    if named and opened.file.made:
+        tell(f"new books: {opened.file.where}")  # a name that was mistyped is seen at once
+    return opened
 
 
 def tell(line: str) -> None:

@@ -29,6 +29,8 @@ class File:
         self._turn = RLock()
         self._holder: int | None = None
         self._closed = False
+        self.made = False
+        """Were these books made by this opening?"""
         try:
             with told(self.where):
                 self._require_books()
@@ -42,6 +44,7 @@ class File:
             raise Unavailable(f"{self.where} is a folder: name a file in it with --books")
         if not os.path.exists(self.where):
             self._create()
+            self.made = True
         if not self._header():
             self._fill()
         header = self._header()

@@ -395,6 +395,11 @@ def test_cycles_are_listed(founded: Mecris) -> None:
     )
 
 
+def test_books_that_are_made_by_their_name_are_told(mecris: Mecris, tmp_path: Path) -> None:
+    assert mecris("--books other.db budget cycle list --json") == (0, "[]\n", f"new books: {tmp_path}/other.db\n")
+    assert mecris("--books other.db budget cycle list --json") == (0, "[]\n", "")
+
+
 def test_empty_answers_are_empty_lists(mecris: Mecris) -> None:
     assert mecris("budget cycle list --json").out == "[]\n"
     assert mecris("audit log --json").out == "[]\n"
