@@ -3,7 +3,7 @@
 Amounts are exact decimals, percents are rounded to four places, times and days are ISO 8601 text in UTC.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -32,18 +32,23 @@ def from_json(text: str) -> Any:
     """Read an answer that was kept, with amounts and percents as decimals whether they have a fraction or not."""
     import simplejson
 
-    return _with_decimals(simplejson.loads(text, use_decimal=True))
+    return each_field(simplejson.loads(text, use_decimal=True), _with_decimals)
 
 
 DECIMALS = ("percent", "excellent", "good", "fair")
 """Fields of answers that are decimals although their names do not end in `_usd`."""
 
 
-def _with_decimals(value: Any, name: str = "") -> Any:
+def each_field(value: Any, change: Callable[[str, Any], Any], name: str = "") -> Any:
+    """The same value with every field of it changed, by name, however deep it lies."""
     if isinstance(value, dict):
-        return {key: _with_decimals(item, key) for key, item in value.items()}
+        return {key: each_field(item, change, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_decimals(item, name) for item in value]
+        return [each_field(item, change, name) for item in value]
+    return change(name, value)
+
+
+def _with_decimals(name: str, value: Any) -> Any:
     return Decimal(value) if isinstance(value, int) and (name.endswith("_usd") or name in DECIMALS) else value
 
 

@@ -15,6 +15,7 @@ from ..projections import follow
 from ..store import chain, positions
 from ..store.faults import told
 from ..store.file import File, address
+from .answers import each_field
 
 EXAMPLES = 20
 """Differences that are named one by one."""
@@ -80,7 +81,7 @@ def _shown(position: int, aggregate: str, topic: str, state: bytes) -> dict[str,
         fields = json.loads(state)
     except ValueError:
         raise EventDamaged(f"event {position} ({topic}) cannot be read: run `mecris audit verify`") from None
-    shown = _shown_fields(fields)
+    shown = each_field(fields, _as_shown)
     first = {name: shown.pop(name, None) for name in ("recorded_at", "recorded_by", "via")}
     cycle = cycle_of(aggregate) if aggregate.startswith("cycle-") else None
     return {"position": position, **first, "event": topic, "cycle_id": cycle, **shown}
@@ -94,12 +95,8 @@ TIMES = ("recorded_at", "measured_at", "at", "rests_on")
 """Fields that are moments: stored with six digits of fraction, shown with those there are."""
 
 
-def _shown_fields(value: Any, name: str = "") -> Any:
+def _as_shown(name: str, value: Any) -> Any:
     """Amounts are stored as texts, so that no reader rounds them; here they are numbers again."""
-    if isinstance(value, dict):
-        return {key: _shown_fields(item, key) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_shown_fields(item, name) for item in value]
     if isinstance(value, str) and (name.endswith("_usd") or name in MONEY):
         return Decimal(value)
     return time_text(from_text(value)) if isinstance(value, str) and name in TIMES else value

@@ -463,3 +463,15 @@ def test_without_a_cycle_the_one_that_today_falls_in_is_asked_about(books: Books
     clock.now = datetime(2025, 10, 1, tzinfo=UTC)
     with pytest.raises(RuleRefused, match=r"today falls in no cycle: say which with --cycle, of 1 "):
         books.status()
+
+
+def test_two_writers_whose_clocks_differ_never_make_the_log_go_back(tmp_path: Path) -> None:
+    path, nine, ten = tmp_path / "books.db", datetime(2025, 9, 10, 9, tzinfo=UTC), datetime(2025, 9, 10, 10, tzinfo=UTC)
+    order = OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd="25")
+    with Books.open(path, clock=lambda: nine) as behind, Books.open(path, clock=lambda: ten) as ahead:
+        behind.handle(order)
+        ahead.handle(order)
+        answer = behind.handle(RecordSource(cycle_id=1, source="meter", type="realtime", amount="1"))
+        assert [event["recorded_at"][11:16] for event in behind.log()] == ["09:00", "10:00", "10:00"]
+        assert "the clock shows" in answer["warnings"][0]
+        assert behind.verify().faults == []

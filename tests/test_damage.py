@@ -401,3 +401,23 @@ def test_a_rebuild_of_damaged_events_changes_nothing(desk: Desk) -> None:
     desk.by_hand("UPDATE stored_events SET state = x'00' WHERE position = 6")
     assert desk.mecris("audit", "rebuild").code == DAMAGED
     assert desk.mecris("budget", "status", "--cycle", "1").out == before
+
+
+def test_a_chain_that_was_forged_whole_still_may_not_go_back_in_time(tmp_path: Path) -> None:
+    from mecris.books import Books
+    from mecris.domain.commands import OpenCycle
+    from mecris.store.chain import link_of
+    from mecris.store.positions import GENESIS
+
+    order = OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd="25")
+    with Books.open(tmp_path / "books.db") as books:
+        for _ in range(3):
+            books.handle(order)
+        with books.file.pen() as connection:
+            connection.execute("UPDATE event_chain SET recorded_at = '2020-01-01T00:00:00.000000Z' WHERE position = 2")
+            link = GENESIS
+            rows = connection.execute("SELECT * FROM stored_events JOIN event_chain USING (position) ORDER BY position")
+            for position, oid, version, topic, state, last, recorded_at, _ in rows.fetchall():
+                link = link_of(link, position, last, recorded_at, oid, version, topic, state)
+                connection.execute("UPDATE event_chain SET link = ? WHERE position = ?", (link, position))
+        assert [fault.position for fault in books.verify().faults] == [2]

@@ -320,7 +320,7 @@ def test_reading_while_a_plug_stands_is_recorded_as_usual() -> None:
 # -- meters that begin after the look -----------------------------------------------------------------------------------
 
 
-def figures_of(story: Story) -> tuple[e.Record, list[str]]:
+def figures_of(story: Story) -> tuple[Any, list[str]]:
     from story import Remembered
 
     from mecris.domain.history import Without
@@ -328,7 +328,6 @@ def figures_of(story: Story) -> tuple[e.Record, list[str]]:
 
     story.when(RECONCILE)
     record = story.cycle.state.record
-    assert record is not None
     past = Remembered(story.cycle.pending_events, story.cycle.state.period.ends)
     return record, list(tie_out(story.cycle.state.ledger(), Without(past)).warnings)
 
@@ -356,3 +355,11 @@ def test_a_meter_that_began_later_is_taken_to_have_seen_at_most_its_first_readin
     story.when(metered("2", source="new key"), at("10:00")).when(metered("9", source="new key"), at("11:00"))
     record, _ = figures_of(story)
     assert (record.unexplained_usd, record.tracked_usd) == (2, 10)
+
+
+def test_looks_more_than_a_day_apart_are_warned_about() -> None:
+    story = given(opened("100"), read_off("1", measured_at=at("2025-09-08T08:00:00Z")))
+    story.when(read_off("2", source="bill", measured_at=at("2025-09-09T08:00:00Z")))
+    assert not any("more than a day" in warning for warning in figures_of(story)[1])
+    story.when(read_off("3", source="bill", measured_at=at("2025-09-09T08:00:00.000001Z")))
+    assert "'console' was read more than a day before 'bill': read it again" in figures_of(story)[1]
