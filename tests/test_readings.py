@@ -319,7 +319,7 @@ def test_a_dashboard_payload_that_contradicts_itself_is_refused() -> None:
         '{"cost_usd": NaN}',
         '{"cost_usd": [1]}',
         '{"cost_usd": 1, "timestamp": "yesterday"}',
-        "$1 USD" + "x" * (64 * 1024 - 5),
+        "$1 USD " + "x" * (64 * 1024 - 6),
         "$" + "9" * 400 + " USD",
     ],
 )
