@@ -21,6 +21,11 @@ def percent(value: Decimal | None) -> Decimal | None:
     return None if value is None else shown(value, 4)
 
 
+def estimate(value: Decimal | None) -> Decimal | None:
+    """An estimate as it is shown: to six places, which it is not worth."""
+    return None if value is None else shown(value, 6)
+
+
 def to_json(answer: Any, *, indent: int | None = None) -> str:
     """Write an answer as JSON: amounts as numbers with all their digits."""
     import simplejson
@@ -35,7 +40,7 @@ def from_json(text: str) -> Any:
     return each_field(simplejson.loads(text, use_decimal=True), _with_decimals)
 
 
-DECIMALS = ("percent", "excellent", "good", "fair")
+DECIMALS = ("percent", "excellent", "good", "fair", "tolerance_percent")
 """Fields of answers that are decimals although their names do not end in `_usd`."""
 
 

@@ -2,14 +2,16 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ..domain.health import Limits
 from ..domain.period import When
 from ..projections import follow
 from ..store import positions
@@ -20,7 +22,10 @@ from .questions import Book, Questions
 
 if TYPE_CHECKING:
     from ..domain.commands import Command
+    from ..notifiers.delivery import Patience
     from . import audit
+    from .costs import Costs
+    from .counters import Counters
     from .writing import Writer
 
 
@@ -44,7 +49,9 @@ class Books:
         recorded_by: str | None = None,
         via: str = "python",
         clock: Callable[[], datetime] = _now,
+        limits: Limits | None = None,
     ) -> None:
+        self.limits = settings.limits() if limits is None else limits
         self.file, self._clock, self._via, self._recorded_by = file, clock, via, recorded_by
         self._first_order = Lock()
         self.__writer: Writer | None = None
@@ -57,13 +64,15 @@ class Books:
         recorded_by: str | None = None,
         via: str = "python",
         clock: Callable[[], datetime] = _now,
+        limits: Limits | None = None,
     ) -> Self:
         """Open the books, or make them if there are none.
 
         `location` defaults to MECRIS_BOOKS, else to a file in the user's data directory; `recorded_by` to the
-        operating-system user. Raises `Damaged` for a file that is not Mecris', `Unavailable` for one that cannot be reached.
+        operating-system user, `limits` (where health changes) to what the environment says. Raises `Damaged` for a file
+        that is not Mecris', `Unavailable` for one that cannot be reached.
         """
-        return cls(File(settings.location(location)), recorded_by=recorded_by, via=via, clock=clock)
+        return cls(File(settings.location(location)), recorded_by=recorded_by, via=via, clock=clock, limits=limits)
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +142,112 @@ class Books:
         with self._asking() as ask:
             return ask.cycles(as_of, measured_by)
 
+    def adjustments(
+        self, cycle_id: int, *, as_of: When | int | None = None, measured_by: When | None = None
+    ) -> list[dict[str, Any]]:
+        """Every adjustment of a cycle's budget."""
+        with self._asking() as ask:
+            return ask.adjustments(self._book(ask, cycle_id, as_of, measured_by))
+
+    def chart(
+        self, cycle_id: int | None = None, *, as_of: When | int | None = None, measured_by: When | None = None
+    ) -> dict[str, Any]:
+        """Budget, spend, plugs and forecast of a cycle, day by day."""
+        from .chart import series
+
+        with self._asking() as ask:
+            return series(ask, self._book(ask, cycle_id, as_of, measured_by))
+
+    def narrative(
+        self, cycle_id: int | None = None, *, as_of: When | int | None = None, measured_by: When | None = None
+    ) -> dict[str, Any]:
+        """One line to act on, the facts behind it, and what to do next; nothing in it that was not verified is claimed."""
+        from .summary import narrative
+
+        return narrative(self.status(cycle_id, as_of=as_of, measured_by=measured_by))
+
+    def unified(self, *, as_of: When | int | None = None, measured_by: When | None = None) -> dict[str, Any]:
+        """All current cycles and odometers together; where their periods differ is said."""
+        from .summary import unified
+
+        with self._asking() as ask:
+            books = [
+                ask.book(cycle, ask.moment(cycle, as_of, measured_by)) for cycle in ask.current(as_of, measured_by)
+            ]
+            statuses = [ask.status(book) for book in books]
+            counters = self._counters(ask)
+            odometers = counters.status(None, counters.moment(as_of, measured_by))
+            at = {name: odometers[name] for name in ("position", "as_of", "measured_by")}
+            return unified(statuses, odometers["odometers"], at)
+
+    # -- runs and odometers -------------------------------------------------------------------------------------
+
+    def run(self, run_id: str, *, limit: int = 20, as_of: When | int | None = None) -> Answer:
+        """What a run reported and what was billed for it, in tokens; `limit` dispatches are listed, by name."""
+        with self._asking() as ask:
+            costs = self._costs(ask)
+            return costs.show(*costs.run(run_id, as_of), limit)
+
+    def runs(self, *, limit: int = 100, as_of: When | int | None = None) -> list[dict[str, Any]]:
+        """Runs, the newest first."""
+        with self._asking() as ask:
+            return self._costs(ask).runs(limit, as_of)
+
+    def reconciliations(
+        self, run_id: str, *, limit: int = 100, as_of: When | int | None = None
+    ) -> list[dict[str, Any]]:
+        """What was billed for a run beside what it reported, the newest comparison first."""
+        with self._asking() as ask:
+            costs = self._costs(ask)
+            return costs.reconciliations(costs.run(run_id, as_of)[0], limit)
+
+    def odometers(
+        self, provider: str | None = None, *, as_of: When | int | None = None, measured_by: When | None = None
+    ) -> Answer:
+        """Every odometer, or one provider's, month by month, and what is to be done."""
+        with self._asking() as ask:
+            counters = self._counters(ask)
+            return counters.status(provider, counters.moment(as_of, measured_by))
+
+    @staticmethod
+    def _costs(ask: Questions) -> "Costs":
+        from .costs import Costs
+
+        return Costs(ask.connection, ask.position, ask.now)
+
+    @staticmethod
+    def _counters(ask: Questions) -> "Counters":
+        from .counters import Counters
+
+        return Counters(ask.connection, ask.position, ask.now)
+
+    # -- alerts -------------------------------------------------------------------------------------------------
+
+    def alert(
+        self,
+        threshold: str | int | Decimal,
+        cycle_id: int | None = None,
+        *,
+        notify: Sequence[str] = (),
+        dry_run: bool = False,
+        patience: "Patience | None" = None,
+    ) -> Answer:
+        """Look at the discrepancy and the health of a cycle, raise what is over its threshold, and deliver it.
+
+        `threshold` is in percent; `notify` are URLs: http and https get a JSON POST, others go through Apprise.
+        """
+        from . import alerting
+
+        bound = alerting.threshold_of(threshold)
+        with self._asking() as ask:
+            book = self._book(ask, cycle_id, None, None)
+            outlook = ask.outlook(book)
+            told = alerting.told_of(book, outlook, bound, dry=dry_run)
+            found = list(alerting.findings(book, outlook, ask.is_closed(book), bound, self.limits))
+        if dry_run:
+            return alerting.dry_run(found, told, notify)
+        return alerting.alert(self, book, found, told, notify, patience or settings.patience())
+
     @staticmethod
     def _book(ask: Questions, cycle_id: int | None, as_of: When | int | None, measured_by: When | None) -> Book:
         cycle = ask.current_cycle() if cycle_id is None else ask.cycle(cycle_id)
@@ -144,12 +259,12 @@ class Books:
         with self.file.reading() as connection:
             position, seen = _end(connection)
             if seen >= position:
-                yield Questions(connection, seen, self._clock())
+                yield Questions(connection, seen, self._clock(), self.limits)
                 return
         with self.file.pen() as connection:
             follow.catch_up(connection)
         with self.file.reading() as connection:
-            yield Questions(connection, _end(connection)[1], self._clock())
+            yield Questions(connection, _end(connection)[1], self._clock(), self.limits)
 
     # -- the log ------------------------------------------------------------------------------------------------
 

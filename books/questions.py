@@ -2,50 +2,46 @@
 
 import sqlite3
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ..domain.errors import NotFound, RuleRefused, TimeRefused
 from ..domain.findings import analysis, is_stale
+from ..domain.forecast import Curve
+from ..domain.health import Limits
 from ..domain.ids import source_id
-from ..domain.money import ZERO, exactly
-from ..domain.period import LATE, When, as_text, from_text, time_text
+from ..domain.money import ZERO, dollars, exactly
+from ..domain.period import When, from_text, time_text
 from ..domain.tie_out import Ledger, Pair, Provider, Reading, Source, TieOut, tie_out
 from ..projections import ledger, records
-from ..projections.ledger import AsOf, Cycle
-from ..store import positions
+from ..projections.ledger import Cycle, Readings
 from .answers import Answer, percent
-
-
-class Moment(NamedTuple):
-    """When a question is asked about: the position that was known, the clock then, and what had happened."""
-
-    position: int
-    now: datetime
-    as_of: str | None
-    measured_by: datetime | None
-
-    @property
-    def at(self) -> AsOf:
-        """Which events count."""
-        return AsOf(self.position, self.measured_by)
+from .moments import Asked, Moment, Since
+from .outlook import Outlook, outlook
 
 
 class Book(NamedTuple):
-    """One cycle at one moment: its ledger and what follows from it."""
+    """One cycle at one moment: its ledger, what follows from it, and the history it rests on."""
 
     cycle: Cycle
     moment: Moment
     ledger: Ledger
     figures: TieOut
+    readings: Readings
+
+    @property
+    def curve(self) -> Curve:
+        """What it had cost at any moment."""
+        return Curve(self.ledger, self.figures.providers, self.readings)
 
 
-class Questions:
-    """Answers from the read models on one connection, in one read transaction."""
+class Questions(Asked):
+    """Answers about cycles from the read models."""
 
-    def __init__(self, connection: sqlite3.Connection, position: int, now: datetime) -> None:
-        self.connection, self.position, self.now = connection, position, now
+    def __init__(self, connection: sqlite3.Connection, position: int, now: datetime, limits: Limits) -> None:
+        super().__init__(connection, position, now)
+        self.limits = limits
 
     # -- which cycle, and when ----------------------------------------------------------------------------------
 
@@ -63,7 +59,7 @@ class Questions:
     def current_cycle(self) -> Cycle:
         """The one cycle that today falls in."""
         cycles = ledger.cycles(self.connection, self.position)
-        current = [c for c in cycles if c.period.first_day <= c.period.today(self.now) <= c.period.last_day]
+        current = self.current(None, None)
         if len(current) == 1:
             return current[0]
         if not cycles:
@@ -74,9 +70,28 @@ class Questions:
         why = "today falls in several cycles" if current else "today falls in no cycle"
         raise RuleRefused(f"{why}: say which with --cycle, of {listed}", code="which-cycle")
 
+    def current(self, as_of: When | int | None, measured_by: When | None) -> list[Cycle]:
+        """The cycles that the day falls in, of those that were known."""
+        found = []
+        for cycle, moment in self._known_cycles(as_of, measured_by):
+            if cycle.period.first_day <= cycle.period.today(moment.clock) <= cycle.period.last_day:
+                found.append(cycle)
+        return found
+
+    def _known_cycles(self, as_of: When | int | None, measured_by: When | None) -> Iterable[tuple[Cycle, Moment]]:
+        """Every cycle that was known and had begun."""
+        for cycle in ledger.cycles(self.connection, self.position):
+            try:
+                yield cycle, self.moment(cycle, as_of, measured_by)
+            except TimeRefused as refused:
+                if refused.code != "before-cycle":
+                    raise
+
     def moment(self, cycle: Cycle, as_of: When | int | None, measured_by: When | None) -> Moment:
         """The two times of a question; refuses what lies before the cycle or has not come yet."""
-        known = self._known(cycle, as_of)
+        instead = "; ask --measured-by for what had happened by a time, by all we know now"
+        since = Since(cycle.position, cycle.opened_at, "it was opened", "before-cycle", instead)
+        known = self.known(f"cycle {cycle.id}", since, as_of, cycle.period.timezone)
         happened = None if measured_by is None else cycle.period.end_of(measured_by, known.now)
         if happened is not None and happened < cycle.period.begins:
             raise TimeRefused(
@@ -86,45 +101,13 @@ class Questions:
             )
         return known._replace(measured_by=happened)
 
-    def _known(self, cycle: Cycle, as_of: When | int | None) -> Moment:
-        if as_of is None:
-            return Moment(self.position, self.now, None, None)
-        if isinstance(as_of, str) and as_of.isascii() and as_of.strip().isdecimal():
-            as_of = int(as_of.strip())
-        position, now = (
-            self._at_position(as_of) if isinstance(as_of, int) else self._at_time(cycle.period.end_of(as_of, self.now))
-        )
-        if position < cycle.position:
-            raise TimeRefused(
-                f"as of {as_of}, cycle {cycle.id} was not known yet: it was opened at {time_text(cycle.opened_at)} "
-                f"(position {cycle.position}); ask --measured-by for what had happened by a time, by all we know now",
-                code="before-cycle",
-            )
-        return Moment(position, now, str(as_of) if isinstance(as_of, int) else time_text(now), None)
-
-    def _at_position(self, position: int) -> tuple[int, datetime]:
-        if not 1 <= position <= self.position:
-            raise TimeRefused(
-                f"there is no position {position}: the log has 1 to {self.position}", code="position-not-found"
-            )
-        end = positions.end_of_write(self.connection, position)
-        return end, positions.recorded_at(self.connection, end)
-
-    def _at_time(self, moment: datetime) -> tuple[int, datetime]:
-        if moment > self.now + LATE:
-            raise TimeRefused(
-                f"{time_text(moment)} has not come yet: what will be known then, nobody knows", code="future"
-            )
-        if moment >= self.now:
-            return self.position, self.now
-        return min(positions.last_by(self.connection, as_text(moment)), self.position), moment
-
     # -- the figures --------------------------------------------------------------------------------------------
 
     def book(self, cycle: Cycle, moment: Moment) -> Book:
         """A cycle worked out at a moment."""
         stated = ledger.ledger(self.connection, cycle, moment.at)
-        return Book(cycle, moment, stated, tie_out(stated, ledger.Readings(self.connection, cycle, moment.at)))
+        readings = Readings(self.connection, cycle, moment.at)
+        return Book(cycle, moment, stated, tie_out(stated, readings), readings)
 
     @exactly
     def status(self, book: Book) -> Answer:
@@ -132,7 +115,7 @@ class Questions:
         figures, moment = book.figures, book.moment
         record = records.last_record(self.connection, book.cycle.id, moment.position)
         return Answer(
-            cycle=self._described(book.cycle, figures.budget, moment.now),
+            cycle=self._described(book.cycle, figures.budget, moment),
             totals={"realtime_usd": figures.realtime, "manual_usd": figures.manual, "overall_usd": figures.spent},
             tie_out={
                 "tracked_usd": figures.tracked,
@@ -151,57 +134,76 @@ class Questions:
             position=moment.position,
             as_of=moment.as_of,
             measured_by=_text(moment.measured_by),
-            warnings=[*figures.warnings, *self._log_warnings(moment)],
+            warnings=[*figures.warnings, *self._carried(book), *self.log_warnings(moment)],
             providers=[_provider(p) for p in figures.providers],
+            **self.outlook(book).answer(),
         )
+
+    def is_closed(self, book: Book) -> bool:
+        """Was the cycle closed then?"""
+        return ledger.closing(self.connection, book.cycle.id, book.moment.position) is not None
+
+    def outlook(self, book: Book) -> Outlook:
+        """Health, burn and forecast."""
+        return outlook(book.curve, book.figures, book.moment.clock, self.limits)
+
+    def _carried(self, book: Book) -> Iterable[str]:
+        """What this cycle took over from others, where that is not what they were closed with any more."""
+        for origin, carried in ledger.rolled_over(self.connection, book.cycle.id, book.moment.position).items():
+            closed = ledger.closing(self.connection, origin, book.moment.position)
+            if closed is None:
+                yield f"cycle {origin} was reopened: the {dollars(carried)} carried over from it may change"
+            elif closed.remaining != carried:
+                yield (
+                    f"cycle {origin} was closed with {dollars(closed.remaining)} left, {dollars(carried)} were carried over: take the "
+                    f"difference over with `mecris budget cycle adjust --cycle {book.cycle.id} --from-roll-over {origin}`"
+                )
+
+    @exactly
+    def adjustments(self, book: Book) -> list[dict[str, Any]]:
+        """Every adjustment of the budget, in the order recorded."""
+        return [
+            {
+                "adjustment": a.number,
+                "amount_usd": a.amount,
+                "counts_from": time_text(a.counts_from),
+                "provider": a.provider,
+                "reason": a.reason,
+                "rolled_over_from": a.rolled_over_from,
+                "recorded_at": time_text(a.recorded_at),
+                "recorded_by": a.recorded_by,
+            }
+            for a in ledger.adjustments(self.connection, book.cycle.id, book.moment.at)
+        ]
 
     def _stale(self, book: Book, record: records.LastRecord | None) -> bool | None:
         if book.moment.measured_by is not None:
             return None
         return is_stale(book.figures, record.standings if record else None)
 
-    def _log_warnings(self, moment: Moment) -> Iterable[str]:
-        if moment.as_of is not None or not self.position:
-            return
-        if positions.head(self.connection).position < self.position:
-            yield "the end of the log is missing, this is what was known of it: run `mecris audit verify`"
-            return
-        try:
-            last = positions.recorded_at(self.connection, self.position)
-        except ValueError:
-            yield "when the last event was recorded cannot be read: run `mecris audit verify`"
-            return
-        if last - self.now > LATE:
-            yield clock_is_behind(last, self.now)
-
-    def _described(self, cycle: Cycle, budget_usd: Decimal, now: datetime) -> dict[str, Any]:
+    def _described(self, cycle: Cycle, budget_usd: Decimal, moment: Moment) -> dict[str, Any]:
         period = cycle.period
+        closed = ledger.closing(self.connection, cycle.id, moment.position)
         return {
             "id": cycle.id,
             "start_date": period.first_day.isoformat(),
             "end_date": period.last_day.isoformat(),
             "target_usd": cycle.target,
             "budget_usd": budget_usd,
-            "state": period.state(now),
+            "state": "closed" if closed else period.state(moment.clock),
             "notes": cycle.notes,
             "timezone": period.timezone,
-            "days_left": period.days_left(now),
+            "days_left": period.days_left(moment.clock),
         }
 
     @exactly
     def cycles(self, as_of: When | int | None, measured_by: When | None) -> list[dict[str, Any]]:
         """Every cycle that was known and had begun, with what is left of it."""
         rows = []
-        for cycle in ledger.cycles(self.connection, self.position):
-            try:
-                moment = self.moment(cycle, as_of, measured_by)
-            except TimeRefused as refused:
-                if refused.code == "before-cycle":
-                    continue
-                raise
+        for cycle, moment in self._known_cycles(as_of, measured_by):
             figures = self.book(cycle, moment).figures
             rows.append(
-                self._described(cycle, figures.budget, moment.now)
+                self._described(cycle, figures.budget, moment)
                 | {"spent_usd": figures.spent, "remaining_usd": figures.remaining, "grade": figures.compared.grade}
             )
         return rows
@@ -230,23 +232,10 @@ class Questions:
     def history(self, book: Book) -> list[dict[str, Any]]:
         """Every reading in the order recorded, retracted ones too."""
         named = {s.id: s for s in ledger.names(self.connection, book.cycle.id)}
-        readings = ledger.Readings(self.connection, book.cycle, book.moment.at)
         return [
             _row(book, named[id], reading) | {"stated": reading.stated, "retracted": retracted}
-            for id, reading, retracted in readings.all()
+            for id, reading, retracted in book.readings.all()
         ]
-
-
-def clock_is_behind(last: datetime, now: datetime) -> str:
-    """The warning about a clock that shows less than the log."""
-    return (
-        f"the clock shows {time_text(now)}, {_minutes(last - now)} before the last event ({time_text(last)}): "
-        "set the clock, or readings will be placed too early"
-    )
-
-
-def _minutes(span: timedelta) -> str:
-    return f"{int(span.total_seconds() // 60)} minutes"
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -2,8 +2,15 @@
 
 import os
 import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from ..domain.errors import Unavailable
+from ..domain.errors import AmountRefused, Unavailable
+from ..domain.health import Limits
+from ..domain.money import usd
+
+if TYPE_CHECKING:
+    from ..notifiers.delivery import Patience
 
 _SYSTEM: str = sys.platform
 LOCATION = "MECRIS_BOOKS"
@@ -36,6 +43,44 @@ def _elsewhere() -> str:
     from platformdirs import user_data_dir
 
     return user_data_dir("mecris", appauthor=False)
+
+
+LIMITS = {
+    "stale_days": "MECRIS_STALE_DAYS",
+    "warning_percent": "MECRIS_WARNING_PERCENT",
+    "critical_days": "MECRIS_CRITICAL_DAYS",
+    "critical_discrepancy_percent": "MECRIS_CRITICAL_DISCREPANCY_PERCENT",
+    "warning_cool_down_hours": "MECRIS_WARNING_COOL_DOWN_HOURS",
+    "critical_cool_down_hours": "MECRIS_CRITICAL_COOL_DOWN_HOURS",
+}
+"""The environment variables that move a limit of `domain.health.Limits` away from its default."""
+
+
+def limits() -> Limits:
+    """Where health changes and how long alerts cool down: as the environment says, else the defaults."""
+    said = {name: os.environ.get(variable, "").strip() for name, variable in LIMITS.items()}
+    return Limits(**{name: _positive(LIMITS[name], value) for name, value in said.items() if value})
+
+
+def _positive(variable: str, value: str) -> Decimal:
+    read = usd(value, variable)
+    if read < 0:
+        raise AmountRefused(f"{variable} is {value}: give a number of 0 or more")
+    return read
+
+
+def patience() -> "Patience":
+    """How long a target of an alert is waited for, and how often it is tried."""
+    from ..notifiers.delivery import Patience
+
+    default = Patience()
+    attempts = os.environ.get("MECRIS_DELIVERY_ATTEMPTS", "").strip()
+    timeout = os.environ.get("MECRIS_DELIVERY_TIMEOUT_SECONDS", "").strip()
+    return Patience(
+        max(1, int(_positive("MECRIS_DELIVERY_ATTEMPTS", attempts))) if attempts else default.attempts,
+        float(_positive("MECRIS_DELIVERY_TIMEOUT_SECONDS", timeout)) if timeout else default.timeout,
+        default.pause,
+    )
 
 
 def author() -> str:

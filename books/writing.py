@@ -9,51 +9,25 @@ are never more than two attempts.
 import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cached_property
 from hashlib import sha256
 from threading import RLock
-from typing import Any, NamedTuple, NoReturn, TypeVar, cast
-
-from eventsourcing.application import AggregateNotFoundError
+from typing import TypeVar, cast
 
 from ..domain import commands as c
-from ..domain.aggregate import Aggregate, Mark, Stamp
-from ..domain.cycle import BudgetCycle
-from ..domain.errors import EventDamaged, KeyReused, NotFound, Refused, RuleRefused
-from ..domain.history import Past
-from ..domain.ids import cycle_key
+from ..domain.aggregate import Stamp
+from ..domain.errors import EventDamaged, KeyReused, Refused, RuleRefused
 from ..domain.period import LATE, as_text, from_text
 from ..domain.text import name_of
-from ..projections import follow, ledger
-from ..projections.ledger import AsOf
+from ..projections import follow
 from ..store import positions
 from ..store.file import File
 from ..store.log import Log, Stale
 from .answers import Answer, from_json, to_json
-from .questions import clock_is_behind
+from .deciding import decide
+from .desk import Desk, Held, InHand, Read, Remembered, Unsure
+from .moments import clock_is_behind
 
 T = TypeVar("T")
-Read = dict[int, BudgetCycle]
-"""Cycles that were read with the pen in hand, by number."""
-
-
-class Unsure(Exception):
-    """What is remembered does not suffice to decide: ask again with the pen in hand."""
-
-
-class Unread:
-    """The past of an attempt that has not asked the file."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise Unsure
-
-
-class Decided(NamedTuple):
-    """An aggregate with its pending events, how it was before, and the answer that goes with them."""
-
-    aggregate: Aggregate
-    before: Mark
-    answer: Answer
 
 
 class Writer:
@@ -104,22 +78,17 @@ class Writer:
             raise
 
     def _at_first_attempt(self, order: c.Command, key: str | None) -> Answer:
-        if not isinstance(order, c.CycleCommand):
-            raise Unsure
-        cycle = self.log.remembered(cycle_key(order.cycle_id))
-        if cycle is None:
-            raise Unsure
-        stamp = self._stamp(self._last)
-        decided = self._decide(cycle, order, stamp, cast("Past", Unread()))
-        if not decided.answer["recorded"]:
-            raise Unsure
+        desk = Remembered(self.log, self._stamp(self._last))
         try:
+            answer = decide(order, cast("Desk", desk))
+            if not answer["recorded"]:
+                raise Unsure
             with self.file.pen() as connection:
                 if key is not None and _kept(connection, key):
                     raise Unsure
-                return self._write(connection, decided, stamp, order, key)
+                return self._write(connection, desk, answer, order, key)
         except BaseException:
-            cycle.rewind(decided.before)  # none of it is in the log
+            desk.put_back()
             raise
 
     def _with_the_pen(self, connection: sqlite3.Connection, order: c.Command, key: str | None, read: Read) -> Answer:
@@ -127,48 +96,19 @@ class Writer:
         if kept and key is not None:
             return _again(key, kept, order)
         head = positions.head(connection)
-        stamp = self._stamp(from_text(head.recorded_at) if head.position else None)
-        decided = self._decide_afresh(connection, order, stamp, read)
-        return self._write(connection, decided, stamp, order, key)
-
-    def _decide_afresh(self, connection: sqlite3.Connection, order: c.Command, stamp: Stamp, read: Read) -> Decided:
-        if isinstance(order, c.OpenCycle):
-            number = self.log.next_cycle()
-            cycle = BudgetCycle.open(order, number, stamp)
-            self.log.keep(cycle)
-            return Decided(cycle, (1, cycle.state), Answer(cycle_id=number, recorded=True))
-        if not isinstance(order, c.CycleCommand):
-            raise RuleRefused(f"{type(order).__name__} is not an order these books know", code="unknown-order")
-        cycle = read.get(order.cycle_id) or self._read(order.cycle_id)
-        read[order.cycle_id] = (
-            cycle  # no one else can write, so one look is enough for all that is written with this pen
-        )
-        return self._decide(cycle, order, stamp, cast("Past", CaughtUp(connection, cycle)))
-
-    def _read(self, cycle_id: int) -> BudgetCycle:
+        desk = Held(self.log, connection, self._stamp(from_text(head.recorded_at) if head.position else None), read)
         try:
-            return self.log.repository.get(cycle_key(cycle_id), deepcopy_from_cache=False)
-        except AggregateNotFoundError:
-            raise NotFound(
-                f"there is no cycle {cycle_id}: `mecris budget cycle list` shows those there are",
-                code="cycle-not-found",
-            ) from None
-
-    def _decide(self, cycle: Aggregate, order: c.CycleCommand, stamp: Stamp, past: Past) -> Decided:
-        assert isinstance(cycle, BudgetCycle)
-        before = cycle.marked()
-        try:
-            return Decided(cycle, before, Answer(cycle.decide(order, stamp, past)))
+            return self._write(connection, desk, decide(order, desk), order, key)
         except BaseException:
-            cycle.rewind(before)  # some of its events may have been triggered before it was refused
+            desk.put_back()  # some events may have been triggered before it was refused
             raise
 
     def _write(
-        self, connection: sqlite3.Connection, decided: Decided, stamp: Stamp, order: c.Command, key: str | None
+        self, connection: sqlite3.Connection, desk: InHand, answer: Answer, order: c.Command, key: str | None
     ) -> Answer:
-        aggregate, _, answer = decided
-        if aggregate.pending_events:
-            answer["position"] = self.log.append(connection, aggregate, as_text(stamp.recorded_at))
+        stamp, changed = desk.stamp, desk.changed
+        if changed:
+            answer["position"] = self.log.append(connection, changed, as_text(stamp.recorded_at))
             self._last = stamp.recorded_at
         else:
             answer["position"] = positions.head(connection).position
@@ -183,27 +123,6 @@ class Writer:
     def _stamp(self, last: datetime | None) -> Stamp:
         now = self.clock()
         return Stamp(now, now if last is None or now > last else last, self.recorded_by, self.via)
-
-
-class CaughtUp:
-    """The past of a cycle at exactly the version that is decided on: no one else can write meanwhile.
-
-    Read models are brought up to date only if the decision asks; most orders never look back.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, cycle: BudgetCycle) -> None:
-        self._connection, self._cycle = connection, cycle
-
-    @cached_property
-    def _readings(self) -> ledger.Readings:
-        follow.catch_up(self._connection)
-        state = self._cycle.state
-        cycle = ledger.cycle(self._connection, state.cycle)
-        assert cycle is not None  # its events have just been folded
-        return ledger.Readings(self._connection, cycle, AsOf(positions.head(self._connection).position))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._readings, name)
 
 
 def _kept(connection: sqlite3.Connection, key: str) -> tuple[str, str] | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from eventsourcing.domain import BaseAggregate
 
-from .events import Event
+from .event import Event
 
 A = TypeVar("A", bound="Aggregate")
 Mark = tuple[int, Any]
@@ -39,6 +39,16 @@ class Aggregate(BaseAggregate[str]):
         aggregate.__base_init__(originator_id, version, _UNTIMED)
         aggregate.state = state
         return aggregate
+
+    @classmethod
+    def blank(cls: type[A], originator_id: str) -> A:
+        """An aggregate that nothing has happened to yet."""
+        return cls.begin(originator_id, 0, cls.nothing())
+
+    @classmethod
+    def nothing(cls) -> Any:
+        """The state before the first event."""
+        raise NotImplementedError(f"{cls.__name__} begins with its first event")
 
     def record(self, stamp: Stamp, event_class: type[Event], **facts: Any) -> None:
         """Trigger an event: from here on it has happened."""

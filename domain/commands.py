@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from .money import number, usd
 from .period import When
@@ -32,7 +32,7 @@ class Command(BaseModel):
 
 
 class OpenCycle(Command):
-    """Open a budgeting period. Days are inclusive; `target_usd` is not negative."""
+    """Open a budgeting period. Days are inclusive; `target_usd` is not negative; what is left of `roll_over_from` comes on top."""
 
     name: ClassVar[str] = "open-cycle"
     start_date: When
@@ -40,6 +40,7 @@ class OpenCycle(Command):
     target_usd: Usd
     notes: str | None = None
     timezone: str = "UTC"
+    roll_over_from: int | None = None
 
 
 class CycleCommand(Command):
@@ -123,3 +124,154 @@ class Reconcile(CycleCommand):
     """Put on record what anybody can derive: the tie-out and all pairs, as they stand."""
 
     name: ClassVar[str] = "reconcile"
+
+
+class CloseCycle(CycleCommand):
+    """Close a cycle and put its final figures on record; `accept` closes it in spite of what is still open."""
+
+    name: ClassVar[str] = "close-cycle"
+    accept: bool = False
+    reason: str | None = None
+
+
+class ReopenCycle(CycleCommand):
+    """Let a closed cycle take statements again."""
+
+    name: ClassVar[str] = "reopen-cycle"
+    reason: str
+
+
+class RollOver(CycleCommand):
+    """Carry what is left of a closed cycle, or what is missing, into this one; it counts from `at` (default: its beginning)."""
+
+    name: ClassVar[str] = "roll-over"
+    from_cycle: int
+    reason: str | None = None
+    at: When | None = None
+    provider: Provider = ""
+
+
+class RunCommand(Command):
+    """An order about one run."""
+
+    run_id: str
+
+
+Tokens = Annotated[int, Field(strict=True)]
+
+
+class Dispatch(BaseModel):
+    """What one dispatch reports, in tokens.
+
+    `input_tokens` are uncached ones (Anthropic counts so), unless `input_includes_cache` says that cache reads and
+    writes are among them (OpenAI, Groq and LiteLLM count so).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    dispatch_id: str
+    input_tokens: Tokens
+    output_tokens: Tokens
+    cache_read_tokens: Tokens = 0
+    cache_write_tokens: Tokens = 0
+    input_includes_cache: bool = False
+    model: str | None = None
+    running: bool = False
+
+
+class RecordDispatches(RunCommand):
+    """Set what dispatches of a run report, one or many in one write; what they reported before stays in the log."""
+
+    name: ClassVar[str] = "record-dispatches"
+    dispatches: tuple[Dispatch, ...]
+
+
+class ReconcileTokens(RunCommand):
+    """Compare what was billed with what a run, or one dispatch of it, reported. Within either tolerance is within."""
+
+    name: ClassVar[str] = "reconcile-tokens"
+    billed_in: Tokens
+    billed_out: Tokens
+    billed_cache_read: Tokens | None = None
+    billed_cache_write: Tokens | None = None
+    input_includes_cache: bool = False
+    dispatch_id: str | None = None
+    source: str = "manual"
+    tolerance_tokens: Tokens = 0
+    tolerance_percent: Number = Decimal(0)
+
+
+class OdometerCommand(Command):
+    """An order about one provider's counter."""
+
+    provider: Provider
+
+
+class ReadOdometer(OdometerCommand):
+    """Record what the counter of a month shows; `correct` replaces a figure that was wrong, with a reason."""
+
+    name: ClassVar[str] = "read-odometer"
+    amount_usd: Usd
+    month: str | None = None
+    read_at: When | None = None
+    notes: str | None = None
+    correct: bool = False
+    reason: str | None = None
+
+
+class FinalizeMonth(OdometerCommand):
+    """Say that a month is over and its figure will not change."""
+
+    name: ClassVar[str] = "finalize-month"
+    month: str
+
+
+class ReopenMonth(OdometerCommand):
+    """Let a final month take readings again."""
+
+    name: ClassVar[str] = "reopen-month"
+    month: str
+    reason: str
+
+
+class FeedCycle(OdometerCommand):
+    """Give a cycle a reading with each reading of the counter, in the same write."""
+
+    name: ClassVar[str] = "feed-cycle"
+    cycle_id: int
+
+
+class StopFeeding(OdometerCommand):
+    """Give a cycle no more readings of the counter."""
+
+    name: ClassVar[str] = "stop-feeding"
+    cycle_id: int
+    reason: str
+
+
+class AlertCommand(Command):
+    """An order about the alerts of a cycle."""
+
+    cycle_id: int
+
+
+class RaiseAlert(AlertCommand):
+    """Say that something is over its threshold; the answer tells which targets are to hear of it now."""
+
+    name: ClassVar[str] = "raise-alert"
+    kind: Literal["discrepancy", "health"]
+    level: Literal["WARNING", "CRITICAL"]
+    message: str
+    threshold_percent: Number
+    discrepancy_percent: Number | None = None
+    targets: tuple[str, ...] = ()
+    cool_down_hours: Number
+
+
+class NoteDelivery(AlertCommand):
+    """Say what came of an attempt to reach a target; no `error` means that it was reached."""
+
+    name: ClassVar[str] = "note-delivery"
+    alert: int
+    target: str
+    attempts: int
+    error: str | None = None

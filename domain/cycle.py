@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import commands as c
 from . import events as e
 from .aggregate import Aggregate, Answer, Stamp
+from .closing import close, reopen
 from .errors import AmountRefused, ConfirmationNeeded, NotFound, RuleRefused, TimeRefused
 from .findings import analysis
 from .grading import Thresholds
@@ -16,6 +17,7 @@ from .history import Past, Without
 from .ids import SOURCES, cycle_key, source_id
 from .money import cents, dollars, exactly, plain, shown, usd
 from .period import day, time_text, zone
+from .records import record_of
 from .state import CycleState, standing
 from .statement import Said, require_sense, said_by
 from .text import name_of, reason_of
@@ -72,8 +74,19 @@ class BudgetCycle(Aggregate):
     def decide(self, order: c.CycleCommand, stamp: Stamp, past: Past) -> Answer:
         """Do what an order says, or refuse it; the answer tells what came of it."""
         before = len(self.pending_events)
+        if self.state.closed and not isinstance(order, c.ReopenCycle):
+            self.require_open()
         answer = _DECIDE[type(order)](self, order, stamp, past)
         return {"cycle_id": self.state.cycle, "recorded": len(self.pending_events) > before, **answer}
+
+    def require_open(self) -> None:
+        """Refuse whatever a closed cycle does not take."""
+        if self.state.closed:
+            raise RuleRefused(
+                f"cycle {self.state.cycle} was closed at {time_text(self.state.closed.at)}: reopen it first "
+                f"(mecris budget cycle reopen --cycle {self.state.cycle} --reason ...)",
+                code="cycle-closed",
+            )
 
     # -- the budget ---------------------------------------------------------------------------------------------
 
@@ -84,7 +97,7 @@ class BudgetCycle(Aggregate):
             raise AmountRefused("an adjustment of 0 changes nothing: give what was added, or taken away with a minus")
         if at > stamp.now:
             raise TimeRefused(f"the adjustment would count from {time_text(at)}, which has not come: record it then")
-        self._require_balances_below_credit(order.amount_usd, at, provider, past)
+        self.require_balances_below_credit(order.amount_usd, at, provider, past)
         adjustment = len(self.state.adjustments) + 1
         self.record(
             stamp,
@@ -95,10 +108,10 @@ class BudgetCycle(Aggregate):
             reason=reason,
             provider=provider,
         )
-        self._put_on_record(stamp, past)
+        self.put_on_record(stamp, past)
         return {"adjustment": adjustment, "amount_usd": order.amount_usd, "budget_usd": self._budget()}
 
-    def _require_balances_below_credit(self, amount: Decimal, at: datetime, provider: str, past: Past) -> None:
+    def require_balances_below_credit(self, amount: Decimal, at: datetime, provider: str, past: Past) -> None:
         """Refuse what would make a balance that stands, current or not, say that less than nothing was spent."""
         if amount > 0:
             return
@@ -162,9 +175,7 @@ class BudgetCycle(Aggregate):
             payload=order.payload,
         )
         if said.type == MANUAL and order.reconcile:
-            self._put_on_record(
-                stamp, past
-            )  # the past tells of meters only, so this manual reading is not missed in it
+            self.put_on_record(stamp, past)  # the past tells of meters only, so this manual reading is not missed in it
         return self._said(said, source, reading)
 
     def _said(self, said: Said, source: int, reading: int | None) -> Answer:
@@ -226,7 +237,7 @@ class BudgetCycle(Aggregate):
             first=standing(first) if first else None,
         )
         if order.reconcile:
-            self._put_on_record(stamp, past, without=order.reading)
+            self.put_on_record(stamp, past, without=order.reading)
         return {
             "reading": order.reading,
             "source_id": source_id(self.state.cycle, source.number),
@@ -241,7 +252,7 @@ class BudgetCycle(Aggregate):
             raise RuleRefused(
                 "give either an amount to plug or --square, which plugs exactly what is unexplained", code="plug-amount"
             )
-        book = self._provider_to_plug(order.provider, self._figures(past))
+        book = self._provider_to_plug(order.provider, self.figures(past))
         amount = book.unexplained if order.amount_usd is None else order.amount_usd
         told = {"provider": book.name, "amount_usd": amount, "unexplained_usd": book.unexplained - amount}
         if order.square and not amount:
@@ -259,7 +270,7 @@ class BudgetCycle(Aggregate):
             rests_on=max(s.current.measured_at for s in manual),
             evidence=reason_of(order.evidence, "the evidence") if order.evidence is not None else None,
         )
-        self._put_on_record(stamp, past)
+        self.put_on_record(stamp, past)
         return {"plug": plug, **told}
 
     def _provider_to_plug(self, wanted: str | None, figures: TieOut) -> Provider:
@@ -304,13 +315,13 @@ class BudgetCycle(Aggregate):
             provider=plug.provider,
             rests_on=plug.rests_on,
         )
-        self._put_on_record(stamp, past)
+        self.put_on_record(stamp, past)
         return {"plug": order.plug, "provider": plug.provider, "amount_usd": -plug.amount}
 
     # -- the record ---------------------------------------------------------------------------------------------
 
     def _reconcile(self, order: c.Reconcile, stamp: Stamp, past: Past) -> Answer:
-        figures = self._put_on_record(stamp, past)
+        figures = self.put_on_record(stamp, past)
         percent = figures.compared.percent
         return {
             "grade": figures.compared.grade,
@@ -319,13 +330,14 @@ class BudgetCycle(Aggregate):
             "unexplained_usd": figures.unexplained,
         }
 
-    def _figures(self, past: Past, without: int = 0) -> TieOut:
+    def figures(self, past: Past, without: int = 0) -> TieOut:
+        """The tie-out as it stands."""
         return tie_out(self.state.ledger(), Without(past, without))
 
-    def _put_on_record(self, stamp: Stamp, past: Past, without: int = 0) -> TieOut:
+    def put_on_record(self, stamp: Stamp, past: Past, without: int = 0) -> TieOut:
         """Record the tie-out, unless no amount, percent or grade of it is new."""
-        figures = self._figures(past, without)
-        record = _record_of(figures)
+        figures = self.figures(past, without)
+        record = record_of(figures)
         last = self.state.record
         if record == last or (last is None and not any(p.has_both for p in figures.providers)):
             return figures
@@ -355,6 +367,8 @@ _DECIDE: dict[type[c.CycleCommand], Any] = {
     c.ApplyPlug: BudgetCycle._plug,
     c.ReversePlug: BudgetCycle._unplug,
     c.Reconcile: BudgetCycle._reconcile,
+    c.CloseCycle: close,
+    c.ReopenCycle: reopen,
 }
 
 
@@ -370,43 +384,3 @@ def _require_yes(order: c.ApplyPlug, amount: Decimal, book: Provider) -> None:
             f"a plug of {dollars(amount)} would leave more unexplained ({dollars(book.unexplained - amount)}) than before "
             f"({dollars(book.unexplained)}): confirm it with --yes, or use --square"
         )
-
-
-def _record_of(figures: TieOut) -> e.Record:
-    return e.Record(
-        budget_usd=figures.budget,
-        tracked_usd=figures.tracked,
-        plugged_usd=figures.plugged,
-        unexplained_usd=figures.unexplained,
-        remaining_usd=figures.remaining,
-        grade=figures.compared.grade,
-        diff_usd=figures.compared.diff,
-        base_usd=figures.compared.base,
-        providers=tuple(
-            e.ProviderFigures(
-                provider=p.name,
-                observed_usd=p.observed,
-                tracked_then_usd=p.tracked_then,
-                tracked_usd=p.tracked,
-                plugged_usd=p.plugged,
-                unexplained_usd=p.unexplained,
-                grade=p.compared.grade,
-                diff_usd=p.compared.diff,
-                base_usd=p.compared.base,
-            )
-            for p in figures.providers
-        ),
-        pairs=tuple(
-            e.PairFigures(
-                source_a=p.meter.number,
-                source_b=p.manual.number,
-                amount_a_usd=p.meter_amount,
-                amount_b_usd=p.manual_amount,
-                diff_usd=p.compared.diff,
-                base_usd=p.compared.base,
-                grade=p.compared.grade,
-                analysis=analysis(p),
-            )
-            for p in figures.pairs
-        ),
-    )

@@ -1,47 +1,15 @@
-"""Events: what has happened. Past tense, frozen, and nothing refuses them any more.
+"""Events of a budget cycle: what has happened. Past tense, frozen, and nothing refuses them any more.
 
 Every event carries when it was recorded, by whom and through which door. Amounts are exact decimals of
 US dollars; what was stated in another currency is kept beside them.
 """
 
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Self
+from datetime import date
+from typing import Any, ClassVar
 
-from eventsourcing.domain import CanMutateAggregate
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict
 
-from .money import plain
-from .period import as_text
-
-Usd = Annotated[Decimal, PlainSerializer(plain, when_used="json")]
-Moment = Annotated[datetime, PlainSerializer(as_text, when_used="json")]
-
-
-class Event(BaseModel, CanMutateAggregate[str]):
-    """One thing that happened to one aggregate. `stored_as` is its name in the log: a promise for good."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    stored_as: ClassVar[str]
-    originator_id: str = Field(default="", exclude=True)
-    originator_version: int = Field(default=0, exclude=True)
-    recorded_at: Moment
-    recorded_by: str
-    via: str
-
-    # The library's own name for it; as an annotated attribute of its mixin, pydantic would take it for a field.
-    timestamp: ClassVar[Any] = property(lambda event: event.recorded_at)  # type: ignore[misc]
-
-    @classmethod
-    def of_stored(cls, state: bytes, originator_id: str, originator_version: int) -> Self:
-        """The event in a stored row; whose it is stands beside the JSON, not in it."""
-        event: Self = cls.__pydantic_validator__.validate_json(state)
-        event.__dict__.update(originator_id=originator_id, originator_version=originator_version)
-        return event
-
-    def apply(self, aggregate: Any) -> None:
-        """Evolve the aggregate; what an event does to the state never refuses."""
-        aggregate.evolve(self)
+from .event import Event, Moment, Usd
 
 
 class CycleOpened(Event):
@@ -63,14 +31,18 @@ class CycleOpened(Event):
 
 
 class BudgetAdjusted(Event):
-    """The budget was topped up or corrected; it counts from `at`, for the credit of `provider` ('' for any)."""
+    """The budget was topped up or corrected; it counts from `at`, for the credit of `provider` ('' for any).
 
-    stored_as: ClassVar[str] = "budget-adjusted.v1"
+    `rolled_over_from` is the closed cycle whose remainder this is, if it is one.
+    """
+
+    stored_as: ClassVar[str] = "budget-adjusted.v2"
     adjustment: int
     amount_usd: Usd
     at: Moment
     reason: str
     provider: str = ""
+    rolled_over_from: int | None = None
 
 
 class ThresholdsChanged(Event):
@@ -223,6 +195,31 @@ class DiscrepancyDetected(Event):
     analysis: str
 
 
+class CycleClosed(Event):
+    """The cycle was closed with these final figures; `accepted` names what stood against it."""
+
+    stored_as: ClassVar[str] = "cycle-closed.v1"
+    record: Record
+    accepted: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+class CycleReopened(Event):
+    """A closed cycle takes statements again."""
+
+    stored_as: ClassVar[str] = "cycle-reopened.v1"
+    reason: str
+
+
+class RemainderCarried(Event):
+    """What was left of this closed cycle went over to another, or what had changed of it since."""
+
+    stored_as: ClassVar[str] = "remainder-carried.v1"
+    to_cycle: int
+    amount_usd: Usd
+    remaining_usd: Usd
+
+
 CYCLE_EVENTS: tuple[type[Event], ...] = (
     CycleOpened,
     BudgetAdjusted,
@@ -233,5 +230,8 @@ CYCLE_EVENTS: tuple[type[Event], ...] = (
     PlugReversed,
     CycleReconciled,
     DiscrepancyDetected,
+    CycleClosed,
+    CycleReopened,
+    RemainderCarried,
 )
 """Everything that can happen to a budget cycle."""

@@ -9,7 +9,15 @@ from typing import Any
 
 Fields = dict[str, Any]
 
-OLD: Mapping[str, tuple[str, Callable[[Fields], Fields]]] = {}
+
+def as_it_is(fields: Fields) -> Fields:
+    """An older shape that only lacks what may be left out today."""
+    return fields
+
+
+OLD: Mapping[str, tuple[str, Callable[[Fields], Fields]]] = {
+    "budget-adjusted.v1": ("budget-adjusted.v2", as_it_is),  # had no origin: nothing could be rolled over
+}
 """The old stored name: the name that came after it, and what makes the fields of that one."""
 
 

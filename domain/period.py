@@ -77,11 +77,7 @@ class Period(NamedTuple):
     @property
     def ends(self) -> datetime:
         """The end of the last day, in UTC."""
-        return self.end_of_day(self.last_day)
-
-    def end_of_day(self, of: date) -> datetime:
-        """The last moment of a day; not the first of the next, from which a top-up may count that this day had not."""
-        return self.midnight(of + timedelta(days=1)) - timedelta(microseconds=1)
+        return last_moment(self.last_day, self.timezone)
 
     def midnight(self, of: date) -> datetime:
         """The first moment of a day in this zone, in UTC."""
@@ -102,18 +98,29 @@ class Period(NamedTuple):
 
     def end_of(self, when: When, now: datetime) -> datetime:
         """What people mean by WHEN in a question or for a reading: a day means its end, today means now."""
-        read = _parse(when)
-        if isinstance(read, datetime):
-            return self._in_utc(read)
-        return now if read == self.today(now) else self.end_of_day(read)
+        return end_of(when, now, self.timezone)
 
     def beginning_of(self, when: When) -> datetime:
         """What people mean by the WHEN of an adjustment: a day means its first moment."""
         read = _parse(when)
-        return self._in_utc(read) if isinstance(read, datetime) else self.midnight(read)
+        return _in_utc(read, self.timezone) if isinstance(read, datetime) else self.midnight(read)
 
-    def _in_utc(self, moment: datetime) -> datetime:
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone(self.timezone))).astimezone(UTC)
+
+def end_of(when: When, now: datetime, timezone: str = "UTC") -> datetime:
+    """What people mean by WHEN in that time zone: a day means its end, today means now."""
+    read = _parse(when)
+    if isinstance(read, datetime):
+        return _in_utc(read, timezone)
+    return now if read == now.astimezone(zone(timezone)).date() else last_moment(read, timezone)
+
+
+def last_moment(of: date, timezone: str = "UTC") -> datetime:
+    """The last moment of a day; not the first of the next, from which a top-up may count that this day had not."""
+    return _midnight(of + timedelta(days=1), timezone) - timedelta(microseconds=1)
+
+
+def _in_utc(moment: datetime, timezone: str) -> datetime:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))).astimezone(UTC)
 
 
 @lru_cache

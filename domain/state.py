@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from . import events as e
+from .event import Event
 from .grading import DEFAULT, Thresholds
 from .money import ZERO, exactly
 from .period import Period
@@ -25,9 +26,19 @@ class Plug(NamedTuple):
     reversed: bool
 
 
+class Closed(NamedTuple):
+    """When a cycle was closed, and what was left of it."""
+
+    at: datetime
+    remaining: Decimal
+
+
 @dataclass
 class CycleState:
-    """The state of a cycle: one current and one first reading of each source, and what people decided."""
+    """The state of a cycle: one current and one first reading of each source, and what people decided.
+
+    `heir` is the cycle that got what was left of this one once it was closed, and `carried` how much that was.
+    """
 
     cycle: int
     period: Period
@@ -40,6 +51,9 @@ class CycleState:
     readings: int = 0
     sources_ever: int = 0
     record: e.Record | None = None
+    closed: Closed | None = None
+    heir: int | None = None
+    carried: Decimal = ZERO
 
     @classmethod
     def opened_by(cls, event: e.CycleOpened) -> "CycleState":
@@ -53,7 +67,7 @@ class CycleState:
         twin.adjustments, twin.sources, twin.plugs = self.adjustments.copy(), self.sources.copy(), self.plugs.copy()
         return twin
 
-    def evolve(self, event: e.Event) -> None:
+    def evolve(self, event: Event) -> None:
         """Take in what has happened."""
         _EVOLVE[type(event)](self, event)
 
@@ -119,11 +133,24 @@ def _on_record(state: CycleState, event: e.CycleReconciled) -> None:
     state.record = event.record
 
 
+def _closed(state: CycleState, event: e.CycleClosed) -> None:
+    state.closed = Closed(event.recorded_at, event.record.remaining_usd)
+
+
+def _reopened(state: CycleState, event: e.CycleReopened) -> None:
+    state.closed = None
+
+
+@exactly
+def _carried(state: CycleState, event: e.RemainderCarried) -> None:
+    state.heir, state.carried = event.to_cycle, state.carried + event.amount_usd
+
+
 def _nothing_to_remember(state: CycleState, event: e.DiscrepancyDetected) -> None:
     """What was detected is derived from what is remembered already."""
 
 
-_EVOLVE: dict[type[e.Event], Callable[[CycleState, Any], None]] = {
+_EVOLVE: dict[type[Event], Callable[[CycleState, Any], None]] = {
     e.SourceRecorded: _recorded,
     e.ReadingRetracted: _retracted,
     e.BudgetAdjusted: _adjusted,
@@ -132,6 +159,9 @@ _EVOLVE: dict[type[e.Event], Callable[[CycleState, Any], None]] = {
     e.PlugReversed: _unplugged,
     e.CycleReconciled: _on_record,
     e.DiscrepancyDetected: _nothing_to_remember,
+    e.CycleClosed: _closed,
+    e.CycleReopened: _reopened,
+    e.RemainderCarried: _carried,
 }
 
 

@@ -98,8 +98,19 @@ def counts_for(reading: Reading, moment: datetime, ends: datetime) -> bool:
     return moment >= ends or (reading.measured_at if reading.stated else reading.measured_at - LATE) <= moment
 
 
+class Seen(NamedTuple):
+    """What one meter had seen at the moment of the look; `reading` is None if it began later, or if nobody looked."""
+
+    meter: Source
+    reading: Reading | None
+    amount: Decimal
+
+
 class Provider(NamedTuple):
-    """The tie-out of one provider, in USD; `moment` is None when nothing is observed."""
+    """The tie-out of one provider, in USD; `moment` is None when nothing is observed.
+
+    `looks` are its counted manual sources, `seen` what its counted meters are counted from.
+    """
 
     name: str
     observed: Decimal
@@ -111,6 +122,8 @@ class Provider(NamedTuple):
     has_both: bool
     has_meter: bool
     compared: Comparison
+    looks: tuple[Source, ...]
+    seen: tuple[Seen, ...]
 
     @property
     def spent(self) -> Decimal:
@@ -206,14 +219,6 @@ def added_up(kind: str, names: Sequence[str]) -> str:
     return f"{quoted} are added up as {kind} sources of one provider: if they see the same money, one must be --compare-only"
 
 
-class _Seen(NamedTuple):
-    """What one meter had seen at the moment of the look; `reading` is None if it began later."""
-
-    meter: Source
-    reading: Reading | None
-    amount: Decimal
-
-
 class _Book:
     """The sources of one provider, on the way to their figures."""
 
@@ -239,16 +244,16 @@ class _Book:
         return self.history.last_by(meter, moment)
 
     @cached_property
-    def seen(self) -> list[_Seen]:
+    def seen(self) -> list[Seen]:
         """What each counted meter had seen when the oldest look was taken."""
         moment = self.ledger.moment_of(self.oldest.current)
         found = [(meter, self.counterpart(meter, moment)) for meter in self.meters]
-        began = [_Seen(m, r, self.ledger.amount_of(r, self.provider)) for m, r in found if r is not None]
+        began = [Seen(m, r, self.ledger.amount_of(r, self.provider)) for m, r in found if r is not None]
         later = sorted((m for m, r in found if r is None), key=lambda m: (m.first.measured_at, m.number))
         left = self.observed - sum((s.amount for s in began), ZERO)
         for meter in later:  # each is taken to have seen what the others leave, at most its first reading
             share = max(ZERO, min(left, self.ledger.amount_of(meter.first, self.provider)))
-            began.append(_Seen(meter, None, share))
+            began.append(Seen(meter, None, share))
             left -= share
         return began
 
@@ -278,6 +283,8 @@ class _Book:
             has_both=self.compared_at_all,
             has_meter=bool(self.meters),
             compared=self._compared(unexplained),
+            looks=tuple(self.manual),
+            seen=tuple(self.seen) if self.compared_at_all else tuple(Seen(m, None, ZERO) for m in self.meters),
         )
 
     def _compared(self, unexplained: Decimal) -> Comparison:

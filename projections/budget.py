@@ -14,9 +14,10 @@ from typing import Any
 
 from ..domain.ids import cycle_of, cycle_of_source, source_id
 from ..domain.money import exactly, plain
+from . import topics
 from .ledger import standing
 
-VERSION = 1
+VERSION = 2
 SOURCES_IN_MEMORY = 50_000
 """Sources a fold keeps at hand."""
 
@@ -24,11 +25,12 @@ TABLES = {
     "budget_cycle": """(
         id INTEGER PRIMARY KEY, start_date TEXT NOT NULL, end_date TEXT NOT NULL, target_usd TEXT NOT NULL, notes TEXT,
         timezone TEXT NOT NULL, budget_usd TEXT NOT NULL, opened_at TEXT NOT NULL, opened_by TEXT NOT NULL,
-        position INTEGER NOT NULL)""",
+        closed_at TEXT, position INTEGER NOT NULL)""",
     "budget_threshold": "(position INTEGER PRIMARY KEY, cycle_id INTEGER NOT NULL, excellent TEXT, good TEXT, fair TEXT)",
     "budget_adjustment": """(
         position INTEGER PRIMARY KEY, cycle_id INTEGER NOT NULL, number INTEGER NOT NULL, amount_usd TEXT NOT NULL,
-        counts_from TEXT NOT NULL, provider TEXT NOT NULL, reason TEXT NOT NULL, recorded_at TEXT, recorded_by TEXT)""",
+        counts_from TEXT NOT NULL, provider TEXT NOT NULL, reason TEXT NOT NULL, recorded_at TEXT, recorded_by TEXT,
+        rolled_over_from INTEGER)""",
     "budget_source": """(
         id INTEGER PRIMARY KEY, cycle_id INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL,
         provider TEXT NOT NULL, counted INTEGER NOT NULL, currency TEXT, amount_usd TEXT, balance_usd TEXT, credit_usd TEXT,
@@ -45,6 +47,12 @@ TABLES = {
         cycle_id INTEGER NOT NULL, number INTEGER NOT NULL, position INTEGER NOT NULL, amount_usd TEXT NOT NULL,
         provider TEXT NOT NULL, reason TEXT NOT NULL, evidence TEXT, rests_on TEXT NOT NULL, recorded_at TEXT,
         recorded_by TEXT, reversed INTEGER, PRIMARY KEY (cycle_id, number)) WITHOUT ROWID""",
+    "budget_closing": """(
+        position INTEGER PRIMARY KEY, cycle_id INTEGER NOT NULL, closed INTEGER NOT NULL, remaining_usd TEXT, grade TEXT,
+        accepted TEXT, reason TEXT, recorded_at TEXT NOT NULL, recorded_by TEXT NOT NULL)""",
+    "budget_roll_over": """(
+        position INTEGER PRIMARY KEY, from_cycle INTEGER NOT NULL, to_cycle INTEGER NOT NULL, amount_usd TEXT NOT NULL,
+        remaining_usd TEXT NOT NULL)""",
 }
 _TOTAL = """
 CREATE VIEW main.budget_total AS
@@ -76,10 +84,13 @@ INDEXES = (
     "CREATE INDEX budget_source_name ON budget_source (cycle_id, name)",
     _BY_TIME,
     "CREATE INDEX budget_retraction_source ON budget_retraction (source_id)",
+    "CREATE INDEX budget_closing_cycle ON budget_closing (cycle_id)",
+    "CREATE INDEX budget_roll_over_to ON budget_roll_over (to_cycle)",
+    "CREATE INDEX budget_roll_over_from ON budget_roll_over (from_cycle)",
     "DROP VIEW IF EXISTS main.budget_total",
     _TOTAL,
 )
-IGNORES = frozenset(("cycle-reconciled.v1", "discrepancy-detected.v1"))
+IGNORES = topics.RUNS | topics.ODOMETERS | topics.ALERTS | frozenset(("cycle-reconciled.v1", "discrepancy-detected.v1"))
 
 
 _AMOUNT = "source_id, position, number, amount_usd, measured_at, stated, current, first"
@@ -116,11 +127,14 @@ class Fold:
         self.handlers = {
             "source-recorded.v1": self.source_recorded,
             "cycle-opened.v1": self.cycle_opened,
-            "budget-adjusted.v1": self.budget_adjusted,
+            "budget-adjusted.v2": self.budget_adjusted,
             "thresholds-changed.v1": self.thresholds_changed,
             "reading-retracted.v1": self.reading_retracted,
             "plug-applied.v1": self.plug_applied,
             "plug-reversed.v1": self.plug_reversed,
+            "cycle-closed.v1": self.cycle_closed,
+            "cycle-reopened.v1": self.cycle_reopened,
+            "remainder-carried.v1": self.remainder_carried,
         }
 
     def source_recorded(self, position: int, aggregate: str, said: dict[str, Any]) -> None:
@@ -209,7 +223,7 @@ class Fold:
     def cycle_opened(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """A new cycle."""
         self.connection.execute(
-            "INSERT INTO budget_cycle VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO budget_cycle VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
             (
                 event["cycle"],
                 event["start_date"],
@@ -229,7 +243,7 @@ class Fold:
         self.flush()
         cycle = cycle_of(aggregate)
         self.connection.execute(
-            "INSERT INTO budget_adjustment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO budget_adjustment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 position,
                 cycle,
@@ -240,6 +254,7 @@ class Fold:
                 event["reason"],
                 event["recorded_at"],
                 event["recorded_by"],
+                event.get("rolled_over_from"),
             ),
         )
         self._add_to_budget(cycle, event["amount_usd"])
@@ -285,6 +300,34 @@ class Fold:
         self.connection.execute(
             "UPDATE budget_plug SET reversed = ? WHERE cycle_id = ? AND number = ?",
             (position, cycle_of(aggregate), event["plug"]),
+        )
+
+    def cycle_closed(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """A cycle takes nothing any more; what somebody accepted and why is kept beside its remainder."""
+        record = event["record"]
+        accepted = json.dumps(event["accepted"], ensure_ascii=False)
+        figures = (1, record["remaining_usd"], record["grade"], accepted, event.get("reason"))
+        self._closing(position, cycle_of(aggregate), figures, event)
+
+    def cycle_reopened(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """A closed cycle takes statements again."""
+        self._closing(position, cycle_of(aggregate), (0, None, None, None, event["reason"]), event)
+
+    def _closing(self, position: int, cycle: int, figures: tuple[Any, ...], event: dict[str, Any]) -> None:
+        at = event["recorded_at"]
+        self.connection.execute(
+            "INSERT INTO budget_closing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (position, cycle, *figures, at, event["recorded_by"]),
+        )
+        self.connection.execute(
+            "UPDATE budget_cycle SET closed_at = ? WHERE id = ?", (at if figures[0] else None, cycle)
+        )
+
+    def remainder_carried(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """What was left of a closed cycle went over to another."""
+        self.connection.execute(
+            "INSERT INTO budget_roll_over VALUES (?, ?, ?, ?, ?)",
+            (position, cycle_of(aggregate), event["to_cycle"], event["amount_usd"], event["remaining_usd"]),
         )
 
     def flush(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..domain.errors import EventDamaged, MecrisError, NewerBooks
 from ..domain.old_shapes import today
-from . import budget, records
+from . import alerts, budget, odometers, records, runs
 
 BATCH = 2000
 """Events read and written at a time: the memory a rebuild takes does not grow with the log."""
@@ -46,6 +46,9 @@ class View(NamedTuple):
 VIEWS = (
     View("budget", budget.VERSION, budget.TABLES, budget.INDEXES, budget.IGNORES, budget.Fold),
     View("records", records.VERSION, records.TABLES, records.INDEXES, records.IGNORES, records.Fold),
+    View("runs", runs.VERSION, runs.TABLES, runs.INDEXES, runs.IGNORES, runs.Fold),
+    View("odometers", odometers.VERSION, odometers.TABLES, odometers.INDEXES, odometers.IGNORES, odometers.Fold),
+    View("alerts", alerts.VERSION, alerts.TABLES, alerts.INDEXES, alerts.IGNORES, alerts.Fold),
 )
 
 

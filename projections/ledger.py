@@ -48,6 +48,62 @@ def _cycle(row: tuple[Any, ...]) -> Cycle:
     return Cycle(id, period, Decimal(target), notes, from_text(opened_at), position)
 
 
+class Closing(NamedTuple):
+    """A cycle that was closed: when, and what was left of it."""
+
+    at: datetime
+    remaining: Decimal
+
+
+def closing(connection: sqlite3.Connection, cycle: int, position: int) -> Closing | None:
+    """How a cycle was closed, if it was closed as of a position."""
+    row = connection.execute(
+        "SELECT closed, recorded_at, remaining_usd FROM budget_closing WHERE cycle_id = ? AND position <= ? "
+        "ORDER BY position DESC LIMIT 1",
+        (cycle, position),
+    ).fetchone()
+    return Closing(from_text(row[1]), Decimal(row[2])) if row and row[0] else None
+
+
+@exactly
+def rolled_over(connection: sqlite3.Connection, cycle: int, position: int) -> dict[int, Decimal]:
+    """What a cycle took over from others, as of a position."""
+    carried: dict[int, Decimal] = {}
+    rows = connection.execute(
+        "SELECT from_cycle, amount_usd FROM budget_roll_over WHERE to_cycle = ? AND position <= ? ORDER BY position",
+        (cycle, position),
+    )
+    for origin, amount in rows:
+        carried[origin] = carried.get(origin, ZERO) + Decimal(amount)
+    return carried
+
+
+class Adjusted(NamedTuple):
+    """An adjustment of a budget, as it was recorded."""
+
+    number: int
+    amount: Decimal
+    counts_from: datetime
+    provider: str
+    reason: str
+    rolled_over_from: int | None
+    recorded_at: datetime
+    recorded_by: str
+
+
+def adjustments(connection: sqlite3.Connection, cycle: int, at: "AsOf") -> list[Adjusted]:
+    """Every adjustment that counts, in the order recorded."""
+    rows = connection.execute(
+        "SELECT number, amount_usd, counts_from, provider, reason, rolled_over_from, recorded_at, recorded_by "
+        "FROM budget_adjustment WHERE cycle_id = ? AND position <= ? AND counts_from <= ? ORDER BY position",
+        (cycle, at.position, as_text(at.measured_by) if at.measured_by else LAST),
+    )
+    return [
+        Adjusted(n, Decimal(amount), from_text(counts_from), p, why, origin, from_text(recorded_at), by)
+        for n, amount, counts_from, p, why, origin, recorded_at, by in rows
+    ]
+
+
 class AsOf(NamedTuple):
     """Which events count: those up to `position`, and of them what had been measured by `measured_by` (None: all)."""
 
@@ -58,33 +114,38 @@ class AsOf(NamedTuple):
 @exactly
 def ledger(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> Ledger:
     """What a tie-out of a cycle is made from, as it was known."""
-    known = (cycle.id, at.position, until(at, cycle.period))
+    known = (cycle.id, at.position)
     thresholds = connection.execute(
         "SELECT excellent, good, fair FROM budget_threshold WHERE cycle_id = ? AND position <= ? ORDER BY position DESC LIMIT 1",
-        known[:2],
+        known,
     ).fetchone()
     adjustments = connection.execute(
         "SELECT amount_usd, counts_from, provider FROM budget_adjustment "
         "WHERE cycle_id = ? AND position <= ? ORDER BY position",
-        known[:2],
+        known,
     )
-    plugs: dict[str, Decimal] = {}
-    standing_plugs = connection.execute(
-        "SELECT provider, amount_usd FROM budget_plug WHERE cycle_id = ? AND position <= ? AND rests_on <= ? "
-        "AND (reversed IS NULL OR reversed > ?)",
-        (*known, at.position),
-    )
-    for provider, amount in standing_plugs:
-        plugs[provider] = plugs.get(provider, ZERO) + Decimal(amount)
     return Ledger(
         period=cycle.period,
         target=cycle.target,
         thresholds=Thresholds(*map(Decimal, thresholds)) if thresholds else Thresholds(),
         adjustments=tuple(Adjustment(Decimal(a), from_text(counts_from), p) for a, counts_from, p in adjustments),
         sources=tuple(sources(connection, cycle, at)),
-        plugs=plugs,
+        plugs=plugs(connection, cycle, at),
         counted_by=at.measured_by,
     )
+
+
+def plugs(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> dict[str, Decimal]:
+    """The sum of the standing plugs of each provider."""
+    rows = connection.execute(
+        "SELECT provider, amount_usd FROM budget_plug WHERE cycle_id = ? AND position <= ? AND rests_on <= ? "
+        "AND (reversed IS NULL OR reversed > ?)",
+        (cycle.id, at.position, until(at, cycle.period), at.position),
+    )
+    found: dict[str, Decimal] = {}
+    for provider, amount in rows:
+        found[provider] = found.get(provider, ZERO) + Decimal(amount)
+    return found
 
 
 def until(at: AsOf, period: Period) -> str:
@@ -173,6 +234,26 @@ class Readings:
             return None
         outer = max(row[0] for row in found) if order == "DESC" else min(row[0] for row in found)
         return _reading(max((row for row in found if row[0] == outer), key=lambda row: row[1])[1:])
+
+    def around(self, source: Source, moment: datetime) -> tuple[Reading | None, Reading | None]:
+        """The last reading of a source measured by a moment, and the first one measured later."""
+        by = min(as_text(moment), self.until)
+        after = [self._next(source.number, stated, by) for stated in (1, 0)]
+        found = [row for row in after if row]
+        later = min((row[0] for row in found), default="")
+        return (
+            self._last(source.number, by, by),
+            _reading(max((row for row in found if row[0] == later), key=lambda row: row[1])[1:]) if found else None,
+        )
+
+    def _next(self, number: int, stated: int, by: str) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self.connection.execute(
+            f"SELECT measured_at, {_READING} FROM budget_reading INDEXED BY budget_reading_time "
+            "WHERE source_id = ? AND stated = ? AND measured_at > ? AND measured_at <= ? AND position <= ? "
+            "AND (retracted IS NULL OR retracted > ?) ORDER BY measured_at, position DESC LIMIT 1",
+            (self._id(number), stated, by, self.until, self.at.position, self.at.position),
+        ).fetchone()
+        return row
 
     def _id(self, number: int) -> int:
         return source_id(self.cycle.id, number)

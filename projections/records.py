@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ..domain.findings import Standing
 from ..domain.ids import cycle_of, source_id
 from ..domain.money import percent_of, plain, shown
+from . import topics
 
 VERSION = 1
 
@@ -29,18 +30,8 @@ INDEXES = (
     "CREATE INDEX budget_reconciliation_cycle ON budget_reconciliation (cycle_id, id)",
     "CREATE INDEX budget_discrepancy_cycle ON budget_discrepancy (cycle_id)",
 )
-IGNORES = frozenset(
-    (
-        "cycle-opened.v1",
-        "budget-adjusted.v1",
-        "thresholds-changed.v1",
-        "source-recorded.v1",
-        "reading-retracted.v1",
-        "plug-applied.v1",
-        "plug-reversed.v1",
-        "discrepancy-detected.v1",  # the record in front of it has the pair
-    )
-)
+IGNORES = (topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS) - {"cycle-reconciled.v1"}
+"""Of discrepancies the record in front of them has the pair, and of closing the record that goes with it."""
 
 
 class Fold:

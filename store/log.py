@@ -20,15 +20,14 @@ from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecor
 from eventsourcing.utils import Environment, EnvType
 
 from ..domain.aggregate import Aggregate
-from ..domain.cycle import BudgetCycle
 from . import chain, positions
 from .file import File
-from .mapper import CycleSnapshot, EventMapper
+from .mapper import EventMapper, Snapshot
 
 SNAPSHOT_EVERY = 100
-"""Events of one cycle between two snapshots."""
+"""Events of one aggregate between two snapshots."""
 REMEMBERED = 256
-"""Cycles kept in memory."""
+"""Aggregates kept in memory."""
 
 
 class Stale(IntegrityError):
@@ -80,7 +79,7 @@ class LastSnapshot(SQLiteAggregateRecorder):
     def select_events(self, originator_id: UUID | str, **which: Any) -> Sequence[StoredEvent]:
         """The last snapshot, unless it is of another shape or was changed: then the events are read."""
         rows = super().select_events(originator_id, **which)
-        return [row for row in rows if isinstance(row.state, bytes) and CycleSnapshot.of_stored(row)]
+        return [row for row in rows if isinstance(row.state, bytes) and Snapshot.of_stored(row)]
 
     def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any) -> None:
         for s in stored_events:
@@ -151,26 +150,36 @@ class Log(Application[str]):
         """Forget every aggregate: one of them may hold what did not reach the log."""
         self._repository = self.construct_repository()
 
-    def append(self, connection: sqlite3.Connection, aggregate: Aggregate, recorded_at: str) -> int:
-        """Write what was decided; raises `Stale` if it was not decided on the end of the log. Returns the position.
+    def append(self, connection: sqlite3.Connection, aggregates: Sequence[Aggregate], recorded_at: str) -> int:
+        """Write what was decided, as one write; raises `Stale` if it was not decided on the end of the log. Returns the position.
 
         Stands in for the library's `save`, whose checks of protocols at run time cost more than the write itself.
         """
-        rows = [self.mapper.to_stored_event(event) for event in aggregate.collect_events()]
+        rows: list[StoredEvent] = []
+        for aggregate in aggregates:
+            rows += [self.mapper.to_stored_event(event) for event in aggregate.collect_events()]
         assert isinstance(self.recorder, ChainedRecorder)
         last = self.recorder.append(connection, rows, recorded_at)
-        if aggregate.version // SNAPSHOT_EVERY > (aggregate.version - len(rows)) // SNAPSHOT_EVERY:
-            self._take_snapshot(aggregate)
+        for aggregate in aggregates:
+            mine = sum(row.originator_id == aggregate.id for row in rows)
+            if aggregate.version // SNAPSHOT_EVERY > (aggregate.version - mine) // SNAPSHOT_EVERY:
+                self._take_snapshot(aggregate)
         return last
 
     def _take_snapshot(self, aggregate: Aggregate) -> None:
         """Snapshot what is in memory, in the write's own transaction."""
         assert self.snapshots is not None
-        if isinstance(aggregate, BudgetCycle):
-            taken = CycleSnapshot(
-                originator_id=aggregate.id, originator_version=aggregate.version, state=aggregate.state
-            )
+        taken: Any = Snapshot.of(aggregate)
+        if taken:
             self.snapshots.put([taken])
+
+    def version_of(self, key: str) -> int:
+        """How many events an aggregate has had."""
+        with self.file.reading() as connection:
+            found = connection.execute(
+                "SELECT max(originator_version) FROM stored_events WHERE originator_id = ?", (key,)
+            ).fetchone()
+        return int(found[0] or 0)
 
     def next_cycle(self) -> int:
         """The number of the cycle to be opened next."""

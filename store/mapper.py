@@ -1,50 +1,75 @@
 """Between events and bytes: pydantic's JSON straight to the log and back, under stored names."""
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from ..domain.aggregate import Aggregate
+from ..domain.alerts import Alerts, AlertsState
 from ..domain.cycle import BudgetCycle
 from ..domain.errors import EventDamaged, NewerBooks
-from ..domain.events import Event
+from ..domain.event import Event
+from ..domain.odometer import Odometer, OdometerState
 from ..domain.old_shapes import today
 from ..domain.state import CycleState
 from .names import EVENTS
 
 
-class CycleSnapshot(BaseModel):
-    """What a cycle remembers at a version, so that the events before it need not be read."""
+class Kind(NamedTuple):
+    """What kind of aggregate a snapshot is of: its class, and the adapter of its state."""
 
-    model_config = ConfigDict(frozen=True)
-    stored_as: ClassVar[str] = "cycle-snapshot.v1"
+    aggregate: type[Aggregate]
+    state: TypeAdapter[Any]
+
+
+SNAPSHOTS: Mapping[str, Kind] = {
+    "cycle-snapshot.v2": Kind(BudgetCycle, TypeAdapter(CycleState)),
+    "odometer-snapshot.v1": Kind(Odometer, TypeAdapter(OdometerState)),
+    "alerts-snapshot.v1": Kind(Alerts, TypeAdapter(AlertsState)),
+}
+"""The snapshots that are taken, by stored name; of another shape they are passed over, and the events are read."""
+_NAMES = {kind.aggregate: name for name, kind in SNAPSHOTS.items()}
+
+
+class Snapshot(NamedTuple):
+    """What an aggregate remembers at a version, so that the events before it need not be read."""
+
     originator_id: str
     originator_version: int
-    state: CycleState
+    topic: str
+    state: Any
+
+    @classmethod
+    def of(cls, aggregate: Aggregate) -> "Snapshot | None":
+        """The snapshot of an aggregate; none of a kind that remembers nothing."""
+        name = _NAMES.get(type(aggregate))
+        return cls(aggregate.id, aggregate.version, name, aggregate.state) if name else None
 
     def stored(self) -> StoredEvent:
         """The row of a snapshot: its state beside a SHA-256 of it."""
-        state = self.model_dump_json(include={"state"}).encode()[len(b'{"state":') : -1]
+        state = SNAPSHOTS[self.topic].state.dump_json(self.state)
         row = b'{"sha256":"%s","state":%s}' % (sha256(state).hexdigest().encode(), state)
-        return StoredEvent(self.originator_id, self.originator_version, self.stored_as, row)
+        return StoredEvent(self.originator_id, self.originator_version, self.topic, row)
 
     @classmethod
-    def of_stored(cls, row: StoredEvent) -> "CycleSnapshot | None":
+    def of_stored(cls, row: StoredEvent) -> "Snapshot | None":
         """The snapshot in a row; none if it is of another shape, or not what was written: the events tell the same."""
         digest, state = row.state[11:75], row.state[85:-1]
-        if row.topic != cls.stored_as or sha256(state).hexdigest().encode() != digest:
+        if row.topic not in SNAPSHOTS or sha256(state).hexdigest().encode() != digest:
             return None
         try:
-            told = TypeAdapter(CycleState).validate_json(state)
+            told = SNAPSHOTS[row.topic].state.validate_json(state)
         except ValidationError:
             return None
-        return cls(originator_id=str(row.originator_id), originator_version=row.originator_version, state=told)
+        return cls(str(row.originator_id), row.originator_version, row.topic, told)
 
-    def mutate(self, _: None) -> BudgetCycle:
-        """Make the cycle again."""
-        return BudgetCycle.restored(self.originator_id, self.originator_version, self.state)
+    def mutate(self, _: None) -> Aggregate:
+        """Make the aggregate again."""
+        return SNAPSHOTS[self.topic].aggregate.begin(self.originator_id, self.originator_version, self.state)
 
 
 class EventMapper(Mapper[str]):
@@ -55,7 +80,7 @@ class EventMapper(Mapper[str]):
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         """The row of an event."""
-        if isinstance(domain_event, CycleSnapshot):
+        if isinstance(domain_event, Snapshot):
             return domain_event.stored()
         return StoredEvent(
             domain_event.originator_id,
@@ -67,8 +92,8 @@ class EventMapper(Mapper[str]):
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         """The event of a row; a row that cannot be read is named."""
         try:
-            if stored_event.topic == CycleSnapshot.stored_as:
-                return CycleSnapshot.of_stored(stored_event)
+            if stored_event.topic in SNAPSHOTS:
+                return Snapshot.of_stored(stored_event)
             return self._event(stored_event)
         except (ValidationError, ValueError, KeyError) as error:
             raise EventDamaged(

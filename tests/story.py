@@ -13,6 +13,7 @@ from mecris.domain import events as e
 from mecris.domain.aggregate import Stamp
 from mecris.domain.cycle import BudgetCycle
 from mecris.domain.errors import Refused
+from mecris.domain.event import Event
 from mecris.domain.history import Statement
 from mecris.domain.state import reading_of
 from mecris.domain.tie_out import Reading, Source, counts_for
@@ -33,7 +34,7 @@ def stamp(now: datetime) -> Stamp:
 class Remembered:
     """The past of a cycle, from its events in memory: the smallest thing that keeps the contract."""
 
-    def __init__(self, events: Iterable[e.Event], ends: datetime) -> None:
+    def __init__(self, events: Iterable[Event], ends: datetime) -> None:
         self.ends = ends
         gone = {x.retracted.reading for x in events if isinstance(x, e.ReadingRetracted)}
         self.said = [x for x in events if isinstance(x, e.SourceRecorded) and x.reading not in gone]
@@ -71,7 +72,7 @@ class Story:
 
     def __init__(self, cycle: BudgetCycle, now: datetime) -> None:
         self.cycle, self.now = cycle, now
-        self.new: list[e.Event] = []
+        self.new: list[Event] = []
         self.answer: dict[str, Any] = {}
         self.refusal: Refused | None = None
 
@@ -181,7 +182,7 @@ def plugged(amount: str, **facts: Any) -> dict[str, Any]:
     return {"event": e.PlugApplied, "amount_usd": Decimal(amount), **facts}
 
 
-def happened(event: type[e.Event], **facts: Any) -> dict[str, Any]:
+def happened(event: type[Event], **facts: Any) -> dict[str, Any]:
     """Anything else that happened."""
     return {"event": event, **_exact(facts)}
 

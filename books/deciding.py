@@ -1,0 +1,81 @@
+"""Which aggregates an order is about, and in which order they decide. Everything that one order leads to is one write."""
+
+from ..domain import commands as c
+from ..domain.closing import carry, take_over
+from ..domain.cycle import BudgetCycle
+from ..domain.errors import Refused, RuleRefused
+from ..domain.ids import cycle_in
+from ..domain.odometer import Odometer
+from .answers import Answer
+from .desk import Desk
+
+
+def decide(order: c.Command, desk: Desk) -> Answer:
+    """Do what an order says with what is on the desk, or refuse it."""
+    if isinstance(order, c.RollOver):
+        return _roll_over(order, desk)
+    if isinstance(order, c.CycleCommand):
+        cycle = desk.cycle(order.cycle_id)
+        return Answer(cycle.decide(order, desk.stamp, desk.past_of(cycle)))
+    if isinstance(order, c.RunCommand):
+        run = desk.run(order.run_id)
+        return Answer(run.decide(order, desk.stamp, desk.dispatches_of(run)))
+    if isinstance(order, c.OdometerCommand):
+        return _odometer(order, desk)
+    if isinstance(order, c.AlertCommand):
+        desk.cycle(order.cycle_id)
+        return Answer(desk.alerts(order.cycle_id).decide(order, desk.stamp))
+    if isinstance(order, c.OpenCycle):
+        return _open(order, desk)
+    raise RuleRefused(f"{type(order).__name__} is not an order these books know", code="unknown-order")
+
+
+def _open(order: c.OpenCycle, desk: Desk) -> Answer:
+    number = desk.next_cycle()
+    cycle = BudgetCycle.open(order, number, desk.stamp)
+    desk.opened(cycle)
+    answer = Answer(cycle_id=number, recorded=True)
+    if order.roll_over_from is not None:
+        amount = carry(desk.cycle(order.roll_over_from), cycle, desk.stamp)
+        answer |= take_over(cycle, amount, order.roll_over_from, order, desk.stamp, None) | {"recorded": True}
+    return answer
+
+
+def _roll_over(order: c.RollOver, desk: Desk) -> Answer:
+    origin, cycle = desk.cycle(order.from_cycle), desk.cycle(order.cycle_id)
+    cycle.require_open()
+    amount = carry(origin, cycle, desk.stamp)
+    answer = Answer(take_over(cycle, amount, order.from_cycle, order, desk.stamp, desk.past_of(cycle)))
+    answer["recorded"] = bool(origin.pending_events or cycle.pending_events)
+    return answer
+
+
+def _odometer(order: c.OdometerCommand, desk: Desk) -> Answer:
+    odometer = desk.odometer(order.provider)
+    answer = Answer(odometer.decide(order, desk.stamp, desk.days_of))
+    if not isinstance(order, c.ReadOdometer | c.FeedCycle) or not answer["recorded"]:
+        return answer
+    fed, warnings = [], list(answer["warnings"])
+    for reading, gaps in odometer.readings_for_cycles():
+        if isinstance(order, c.FeedCycle) and reading.cycle_id != order.cycle_id:
+            continue
+        told = _feed(odometer, reading, desk, warnings)
+        if told:
+            fed.append(told)
+            warnings += gaps
+    return Answer(answer | {"fed": fed, "warnings": warnings})
+
+
+def _feed(odometer: Odometer, reading: c.RecordSource, desk: Desk, warnings: list[str]) -> Answer | None:
+    """Tell a cycle what the counter shows; what the cycle refuses does not keep the counter from being read."""
+    cycle = desk.cycle(reading.cycle_id)
+    before = cycle.marked()
+    try:
+        said = cycle.decide(reading, desk.stamp, desk.past_of(cycle))
+    except Refused as refused:
+        cycle.rewind(before)
+        warnings.append(f"cycle {cycle_in(cycle.id)} was not told: {refused.message}")
+        return None
+    warnings += [w for w in said["warnings"] if w not in warnings]
+    names = ("cycle_id", "reading", "amount_usd", "measured_at")
+    return Answer({name: said[name] for name in names})

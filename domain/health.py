@@ -1,0 +1,111 @@
+"""Health of a budget: GOOD, WARNING or CRITICAL by what is the case now, each reason listed."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from .counter import days
+from .forecast import Forecast
+from .grading import POOR, UNVERIFIED
+from .money import EXACT, dollars, exactly, plain, shown
+from .period import Period
+from .tie_out import TieOut
+
+GOOD, WARNING, CRITICAL = "GOOD", "WARNING", "CRITICAL"
+LEVELS = (GOOD, WARNING, CRITICAL)
+"""From best to worst."""
+
+
+class Limits(NamedTuple):
+    """Where health changes. Settings; these are their defaults.
+
+    `stale_days`: age of a provider's newest reading, in days. `warning_percent`: spent, of the budget. `critical_days`:
+    days until the budget runs out. `critical_discrepancy_percent`: a discrepancy above it is CRITICAL when alerted.
+    `cool_down_hours`: between two alerts of one kind, for WARNING and for CRITICAL ones.
+    """
+
+    stale_days: Decimal = Decimal(7)
+    warning_percent: Decimal = Decimal(90)
+    critical_days: Decimal = Decimal(2)
+    critical_discrepancy_percent: Decimal = Decimal(50)
+    warning_cool_down_hours: Decimal = Decimal(6)
+    critical_cool_down_hours: Decimal = Decimal(2)
+
+
+class Reason(NamedTuple):
+    """One thing that is not as it should be; `code` is stable."""
+
+    level: str
+    code: str
+    message: str
+
+
+class Health(NamedTuple):
+    """The worst level of all reasons; GOOD without any."""
+
+    level: str
+    reasons: tuple[Reason, ...]
+
+
+@exactly
+def health(figures: TieOut, expected: Forecast, period: Period, now: datetime, limits: Limits) -> Health:
+    """Judge a budget. That a cycle has ended is a state and no reason."""
+    reasons = tuple(_reasons(figures, expected, period, now, limits))
+    level = max((r.level for r in reasons), key=LEVELS.index, default=GOOD)
+    return Health(level, tuple(sorted(reasons, key=lambda r: -LEVELS.index(r.level))))
+
+
+def _reasons(figures: TieOut, expected: Forecast, period: Period, now: datetime, limits: Limits) -> Iterable[Reason]:
+    yield from _of_money(figures, expected, period, now, limits)
+    yield from _of_evidence(figures, expected, period, now, limits)
+
+
+def _of_money(figures: TieOut, expected: Forecast, period: Period, now: datetime, limits: Limits) -> Iterable[Reason]:
+    if figures.remaining < 0:
+        yield Reason(CRITICAL, "over-budget", f"{dollars(-figures.remaining)} over budget")
+    elif not figures.remaining:
+        yield Reason(CRITICAL, "nothing-left", "nothing is left of the budget")
+    else:
+        if now <= period.ends and expected.runs_out is not None:
+            yield _runs_out(expected, period, now, limits)
+        if EXACT.multiply(figures.spent, Decimal(100)) >= EXACT.multiply(limits.warning_percent, figures.budget):
+            yield Reason(WARNING, "nearly-spent", f"{plain(limits.warning_percent)} % of the budget or more are spent")
+
+
+def _runs_out(expected: Forecast, period: Period, now: datetime, limits: Limits) -> Reason:
+    assert expected.runs_out is not None  # the caller asked
+    left = (expected.runs_out - period.today(now)).days
+    level = CRITICAL if left <= limits.critical_days and expected.runs_out < period.last_day else WARNING
+    return Reason(level, "runs-out", f"at the pace of the last 7 days the budget runs out on {expected.runs_out}")
+
+
+def _of_evidence(
+    figures: TieOut, expected: Forecast, period: Period, now: datetime, limits: Limits
+) -> Iterable[Reason]:
+    if figures.compared.grade == UNVERIFIED:
+        yield Reason(
+            WARNING,
+            "unverified",
+            "nothing could be compared: a meter and a look at the dashboard, of one provider, are needed",
+        )
+    for p in figures.providers:
+        if p.compared.grade == UNVERIFIED and figures.compared.grade != UNVERIFIED and p.spent:
+            yield Reason(
+                WARNING, "unverified", f"the {dollars(p.spent)} of {_named(p.name)} were compared with nothing"
+            )
+    if figures.compared.grade == POOR:
+        apart = plain(shown(figures.compared.percent or Decimal(0), 2))
+        yield Reason(WARNING, "poor", f"{dollars(figures.compared.diff)} are unexplained, {apart} % apart")
+    for pace in expected.paces:
+        age = days(min(now, period.ends) - pace.measured_at)
+        if age > limits.stale_days:
+            yield Reason(
+                WARNING,
+                "stale",
+                f"{_named(pace.provider)} was last measured {int(age)} days {'before the end' if now > period.ends else 'ago'}: read it again",
+            )
+
+
+def _named(provider: str) -> str:
+    return f"'{provider}'" if provider else "the unnamed provider"

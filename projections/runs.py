@@ -1,0 +1,274 @@
+"""The read model of runs: what every dispatch reported, what that comes to, and what was billed. Figures are tokens.
+
+`superseded` is the position at which a dispatch reported something else. Sums have a row for each event that
+changed them, so that what they were as of any position is one look-up.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from ..domain.tokens import Bill, Reported, Sum, Tokens
+from . import topics
+
+VERSION = 1
+_FIGURES = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
+_INTEGERS = ", ".join(f"{name} INTEGER NOT NULL" for name in _FIGURES.split(", "))
+
+TABLES = {
+    "cost_run": "(id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, position INTEGER NOT NULL)",
+    "cost_dispatch": f"""(
+        run INTEGER NOT NULL, dispatch_id TEXT NOT NULL, position INTEGER NOT NULL, {_INTEGERS}, input_stated INTEGER,
+        model TEXT, running INTEGER NOT NULL, superseded INTEGER, PRIMARY KEY (run, dispatch_id, position)) WITHOUT ROWID""",
+    "cost_total": f"""(
+        run INTEGER NOT NULL, position INTEGER NOT NULL, dispatches INTEGER NOT NULL, running INTEGER NOT NULL, {_INTEGERS},
+        PRIMARY KEY (run, position)) WITHOUT ROWID""",
+    "cost_reconciliations": """(
+        id INTEGER PRIMARY KEY, run_id TEXT NOT NULL, dispatch_id TEXT, reported_in INTEGER NOT NULL,
+        reported_out INTEGER NOT NULL, billed_in INTEGER NOT NULL, billed_out INTEGER NOT NULL, delta_in INTEGER NOT NULL,
+        delta_out INTEGER NOT NULL, source TEXT NOT NULL, created_at TEXT NOT NULL, recorded_by TEXT NOT NULL,
+        status TEXT NOT NULL, reported_cache_read INTEGER, reported_cache_write INTEGER, billed_cache_read INTEGER,
+        billed_cache_write INTEGER, tolerance_tokens INTEGER NOT NULL, tolerance_percent TEXT NOT NULL,
+        outside_tokens INTEGER NOT NULL, running_count INTEGER NOT NULL, running TEXT NOT NULL)""",
+    "cost_billed": f"""(
+        run INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL, dispatches INTEGER NOT NULL, {_INTEGERS},
+        PRIMARY KEY (run, source, position)) WITHOUT ROWID""",
+}
+INDEXES = (
+    "CREATE INDEX cost_dispatch_running ON cost_dispatch (run, superseded, dispatch_id) WHERE running",
+    "CREATE INDEX IF NOT EXISTS cost_reconciliations_run ON cost_reconciliations (run_id, dispatch_id, source)",
+    "CREATE INDEX IF NOT EXISTS cost_reconciliations_dispatch ON cost_reconciliations (dispatch_id)",
+)
+IGNORES = topics.CYCLES | topics.ODOMETERS | topics.ALERTS | {"cost.reconciliation_discrepancy"}
+
+
+class Fold:
+    """Takes what runs report and are billed into the tables, event by event."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.handlers = {
+            "dispatches-recorded.v1": self.dispatches_recorded,
+            "tokens-reconciled.v1": self.tokens_reconciled,
+        }
+
+    def flush(self) -> None:
+        """Nothing waits: an event of many dispatches is a batch of its own."""
+
+    def dispatches_recorded(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """New figures of some dispatches; the total moves by what changed."""
+        run = self._run(event["run_id"], position)
+        before = total_of(self.connection, run, position)
+        tokens, count, running = list(before.tokens), before.dispatches, before.running
+        rows, corrected = [], []
+        for d in event["dispatches"]:
+            id, get = d["dispatch_id"], d.get
+            figures = (d["input_tokens"], d["output_tokens"], get("cache_read_tokens", 0), get("cache_write_tokens", 0))
+            runs = int(get("running", False))
+            rows.append((run, id, position, *figures, get("input_stated"), get("model"), runs))
+            known = self.connection.execute(_STANDING, (run, id)).fetchone()
+            if known is None:
+                count, running = count + 1, running + runs
+                was: Iterable[int] = (0, 0, 0, 0)
+            else:
+                running += runs - known[5]
+                was = known[1:5]
+                corrected.append((position, run, id, known[0]))
+            tokens = [t + new - old for t, new, old in zip(tokens, figures, was, strict=True)]
+        self.connection.executemany(
+            "UPDATE cost_dispatch SET superseded = ? WHERE run = ? AND dispatch_id = ? AND position = ?", corrected
+        )
+        self.connection.executemany("INSERT INTO cost_dispatch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows)
+        self.connection.execute(
+            "INSERT INTO cost_total VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (run, position, count, running, *tokens)
+        )
+
+    def _run(self, run_id: str, position: int) -> int:
+        found = run_number(self.connection, run_id)
+        if found is not None:
+            return found
+        made = self.connection.execute("INSERT INTO cost_run (run_id, position) VALUES (?, ?)", (run_id, position))
+        assert made.lastrowid is not None  # it was just inserted
+        return made.lastrowid
+
+    def tokens_reconciled(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """A comparison, and what all bills of single dispatches come to."""
+        reported, billed = event["reported"], event["billed"]
+        run_id, dispatch, source = event["run_id"], event.get("dispatch_id"), event["source"]
+        if dispatch is not None:
+            self._add_bill(self._run(run_id, position), position, dispatch, event)
+        self.connection.execute(
+            f"INSERT INTO cost_reconciliations VALUES ({', '.join('?' * 22)})",
+            (
+                position,
+                run_id,
+                dispatch,
+                reported["input_tokens"],
+                reported["output_tokens"],
+                billed["input_tokens"],
+                billed["output_tokens"],
+                billed["input_tokens"] - reported["input_tokens"],
+                billed["output_tokens"] - reported["output_tokens"],
+                source,
+                event["recorded_at"],
+                event["recorded_by"],
+                event["status"],
+                reported.get("cache_read_tokens"),
+                reported.get("cache_write_tokens"),
+                billed.get("cache_read_tokens"),
+                billed.get("cache_write_tokens"),
+                event["tolerance_tokens"],
+                event["tolerance_percent"],
+                event["outside_tokens"],
+                event["running_count"],
+                json.dumps(event["running"], ensure_ascii=False),
+            ),
+        )
+
+    def _add_bill(self, run: int, position: int, dispatch: str, event: dict[str, Any]) -> None:
+        for statement in INDEXES[1:]:
+            self.connection.execute(statement)  # a rebuild makes its indexes last, but this look-up needs them
+        source, billed = event["source"], event["billed"]
+        count, *sums = billed_by(self.connection, run, source, position) or (0, 0, 0, 0, 0)
+        was = self.connection.execute(
+            "SELECT billed_in, billed_out, coalesce(billed_cache_read, 0), coalesce(billed_cache_write, 0) "
+            "FROM cost_reconciliations WHERE run_id = ? AND dispatch_id = ? AND source = ? ORDER BY id DESC LIMIT 1",
+            (event["run_id"], dispatch, source),
+        ).fetchone()
+        new = [billed.get(name, 0) for name in _FIGURES.split(", ")]
+        sums = [s + n - old for s, n, old in zip(sums, new, was or (0, 0, 0, 0), strict=True)]
+        self.connection.execute(
+            "INSERT INTO cost_billed VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (run, source, position, count + (was is None), *sums),
+        )
+
+
+_STANDING = f"SELECT position, {_FIGURES}, running FROM cost_dispatch WHERE run = ? AND dispatch_id = ? ORDER BY position DESC LIMIT 1"
+
+
+def run_number(connection: sqlite3.Connection, run_id: str) -> int | None:
+    """The number of a run in these tables."""
+    found = connection.execute("SELECT id FROM cost_run WHERE run_id = ?", (run_id,)).fetchone()
+    return int(found[0]) if found else None
+
+
+def total_of(connection: sqlite3.Connection, run: int, position: int) -> Sum:
+    """What all dispatches of a run reported together, as of a position."""
+    found = connection.execute(
+        f"SELECT dispatches, running, {_FIGURES} FROM cost_total WHERE run = ? AND position <= ? ORDER BY position DESC LIMIT 1",
+        (run, position),
+    ).fetchone()
+    return Sum(found[0], found[1], Tokens(*found[2:])) if found else Sum()
+
+
+def billed_by(
+    connection: sqlite3.Connection, run: int, source: str, position: int
+) -> tuple[int, int, int, int, int] | None:
+    """How many dispatches of a run a source billed one by one, and what these bills come to, as of a position."""
+    found: tuple[int, int, int, int, int] | None = connection.execute(
+        f"SELECT dispatches, {_FIGURES} FROM cost_billed WHERE run = ? AND source = ? AND position <= ? ORDER BY position DESC LIMIT 1",
+        (run, source, position),
+    ).fetchone()
+    return found
+
+
+class Known(NamedTuple):
+    """A run that was known."""
+
+    id: int
+    run_id: str
+    position: int
+
+
+def run(connection: sqlite3.Connection, run_id: str) -> Known | None:
+    """A run by its name, whenever it was first heard of."""
+    found = connection.execute("SELECT id, run_id, position FROM cost_run WHERE run_id = ?", (run_id,)).fetchone()
+    return Known(*found) if found else None
+
+
+def runs(connection: sqlite3.Connection, position: int, limit: int) -> list[Known]:
+    """Runs heard of up to a position, the newest first."""
+    rows = connection.execute(
+        "SELECT id, run_id, position FROM cost_run WHERE position <= ? ORDER BY id DESC LIMIT ?", (position, limit)
+    )
+    return [Known(*row) for row in rows]
+
+
+class Dispatches:
+    """What was reported and billed for one run, as of a position: the past that decisions and questions ask."""
+
+    def __init__(self, connection: sqlite3.Connection, run_id: str, position: int) -> None:
+        self.connection, self.run_id, self.position = connection, run_id, position
+        self.run = run_number(connection, run_id) or 0
+
+    def reported(self, ids: Iterable[str]) -> Mapping[str, Reported]:
+        """What these dispatches reported last; those that are unknown are left out."""
+        found = {}
+        for id in ids:
+            row = self.connection.execute(_REPORTED, (self.run, id, self.position)).fetchone()
+            if row:
+                found[id] = _reported(row)
+        return found
+
+    def sum(self) -> Sum:
+        """What all dispatches reported together."""
+        return total_of(self.connection, self.run, self.position)
+
+    def running(self, limit: int) -> list[str]:
+        """The first running dispatches, by name."""
+        rows = self.connection.execute(
+            _RUNNING, (self.run, self.position, self.run, self.position, self.position, limit)
+        )
+        return [id for (id,) in rows]
+
+    def first(self, limit: int) -> list[tuple[str, Reported]]:
+        """The first dispatches by name, with what they reported last."""
+        rows = self.connection.execute(
+            f"SELECT dispatch_id, {_ROW} FROM cost_dispatch WHERE run = ? AND position <= ? "
+            "AND (superseded IS NULL OR superseded > ?) ORDER BY dispatch_id LIMIT ?",
+            (self.run, self.position, self.position, limit),
+        )
+        return [(id, _reported(row)) for id, *row in rows]
+
+    def last_bill(self, dispatch_id: str | None, source: str) -> Bill | None:
+        """The last comparison of the run, or of a dispatch, with a source."""
+        row = self.connection.execute(
+            "SELECT reported_in, reported_out, reported_cache_read, reported_cache_write, billed_in, billed_out, "
+            "billed_cache_read, billed_cache_write, tolerance_tokens, tolerance_percent, status, running_count "
+            "FROM cost_reconciliations WHERE run_id = ? AND dispatch_id IS ? AND source = ? AND id <= ? ORDER BY id DESC LIMIT 1",
+            (self.run_id, dispatch_id, source, self.position),
+        ).fetchone()
+        return Bill(row[:4], row[4:8], (row[8], Decimal(row[9])), row[10], row[11]) if row else None
+
+    def sources(self) -> list[str]:
+        """Who billed anything of this run."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT source FROM cost_reconciliations WHERE run_id = ? AND dispatch_id IS NULL AND id <= ? "
+            "UNION SELECT DISTINCT source FROM cost_billed WHERE run = ? AND position <= ? ORDER BY 1",
+            (self.run_id, self.position, self.run, self.position),
+        )
+        return [source for (source,) in rows]
+
+    def reconciliations(self, limit: int) -> Iterable[dict[str, Any]]:
+        """What was compared, the newest first, as the table has it."""
+        rows = self.connection.execute(
+            "SELECT * FROM cost_reconciliations WHERE run_id = ? AND id <= ? ORDER BY id DESC LIMIT ?",
+            (self.run_id, self.position, limit),
+        )
+        names = [column[0] for column in rows.description]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+_ROW = f"{_FIGURES}, input_stated, model, running"
+_REPORTED = f"SELECT {_ROW} FROM cost_dispatch WHERE run = ? AND dispatch_id = ? AND position <= ? ORDER BY position DESC LIMIT 1"
+_RUNNING = """
+SELECT dispatch_id FROM cost_dispatch WHERE run = ? AND running AND superseded IS NULL AND position <= ?
+UNION ALL
+SELECT dispatch_id FROM cost_dispatch WHERE run = ? AND running AND superseded > ? AND position <= ?
+ORDER BY 1 LIMIT ?"""
+
+
+def _reported(row: Any) -> Reported:
+    return Reported(Tokens(*row[:4]), row[4], row[5], bool(row[6]))
