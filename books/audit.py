@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from ..domain.errors import Damaged, EventDamaged, NotFound
-from ..domain.ids import cycle_key, cycle_of
+from ..domain.ids import alerts_key, cycle_in, cycle_key
 from ..domain.period import from_text, time_text
 from ..projections import follow
 from ..store import chain, positions
@@ -64,8 +64,8 @@ def log(file: File, cycle_id: int | None, since: int, limit: int | None) -> Iter
             )
         rows = connection.execute(
             "SELECT e.position, e.originator_id, e.topic, e.state FROM stored_events e "
-            "WHERE e.position > ? AND (? IS NULL OR e.originator_id = ?) ORDER BY e.position LIMIT ?",
-            (since, cycle_id, cycle_key(cycle_id or 0), -1 if limit is None else limit),
+            "WHERE e.position > ? AND (? IS NULL OR e.originator_id IN (?, ?)) ORDER BY e.position LIMIT ?",
+            (since, cycle_id, cycle_key(cycle_id or 0), alerts_key(cycle_id or 0), -1 if limit is None else limit),
         )
         for position, aggregate, topic, state in rows:
             yield _shown(position, aggregate, topic, state)
@@ -83,15 +83,17 @@ def _shown(position: int, aggregate: str, topic: str, state: bytes) -> dict[str,
         raise EventDamaged(f"event {position} ({topic}) cannot be read: run `mecris audit verify`") from None
     shown = each_field(fields, _as_shown)
     first = {name: shown.pop(name, None) for name in ("recorded_at", "recorded_by", "via")}
-    cycle = cycle_of(aggregate) if aggregate.startswith("cycle-") else None
-    return {"position": position, **first, "event": topic, "cycle_id": cycle, **shown}
+    return {"position": position, **first, "event": topic, "cycle_id": cycle_in(aggregate), **shown}
 
 
-MONEY = ("excellent", "good", "fair", "rate", "amount", "balance", "credit")
+MONEY = (
+    *("excellent", "good", "fair", "rate", "amount", "balance", "credit"),
+    *("tolerance_percent", "threshold_percent", "discrepancy_percent"),
+)
 """Fields that are numbers although their names do not end in `_usd`."""
 
 
-TIMES = ("recorded_at", "measured_at", "at", "rests_on")
+TIMES = ("recorded_at", "measured_at", "at", "rests_on", "read_at", "retry_at", "until")
 """Fields that are moments: stored with six digits of fraction, shown with those there are."""
 
 

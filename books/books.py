@@ -122,6 +122,16 @@ class Books:
         with self._asking() as ask:
             return ask.status(self._book(ask, cycle_id, as_of, measured_by))
 
+    def forecast(
+        self, cycle_id: int | None = None, *, as_of: When | int | None = None, measured_by: When | None = None
+    ) -> Answer:
+        """How fast money goes, what that comes to by the end, and how healthy the budget is."""
+        status = self.status(cycle_id, as_of=as_of, measured_by=measured_by)
+        names = ("cycle", "health", "burn", "forecast", "newest", "grade", "percent", "warnings")
+        tied, at = status["tie_out"], ("position", "as_of", "measured_by")
+        figures = {name: tied[name] for name in ("spent_usd", "remaining_usd", "unexplained_usd")}
+        return Answer({name: status[name] for name in names} | figures | {name: status[name] for name in at})
+
     def discrepancies(
         self, cycle_id: int, *, as_of: When | int | None = None, measured_by: When | None = None
     ) -> Answer:

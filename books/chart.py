@@ -24,13 +24,13 @@ def series(ask: Questions, book: Book) -> dict[str, Any]:
     newest = max((p.measured_at for p in paces), default=period.begins)
     points = []
     for moment in _ends_of_days(book):
-        known = moment <= min(max(newest, period.begins), clock)
-        expected = sum((p.at(moment, p.week) for p in paces), ZERO) if paces and not known else None
+        known = not paces or period.today(moment) <= period.today(newest)
+        expected = sum((p.at(moment, p.week) for p in paces), ZERO) if not known else None
         points.append(
             {
                 "day": period.today(moment).isoformat(),
                 "budget_usd": _budget_at(book.ledger, moment),
-                "spent_usd": estimate(curve.spent(moment)) if known else None,
+                "spent_usd": estimate(curve.spent(moment)) if paces and known else None,
                 "plugged_usd": _plugged_at(ask, book, moment),
                 "forecast_usd": estimate(expected),
             }

@@ -53,10 +53,10 @@ def _roll_over(order: c.RollOver, desk: Desk) -> Answer:
 def _odometer(order: c.OdometerCommand, desk: Desk) -> Answer:
     odometer = desk.odometer(order.provider)
     answer = Answer(odometer.decide(order, desk.stamp, desk.days_of))
-    if not isinstance(order, c.ReadOdometer | c.FeedCycle) or not answer["recorded"]:
+    if not isinstance(order, c.ReadOdometer | c.FeedCycle):
         return answer
     fed, warnings = [], list(answer["warnings"])
-    for reading, gaps in odometer.readings_for_cycles():
+    for reading, gaps in odometer.readings_for_cycles() if answer["recorded"] else ():
         if isinstance(order, c.FeedCycle) and reading.cycle_id != order.cycle_id:
             continue
         told = _feed(odometer, reading, desk, warnings)

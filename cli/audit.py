@@ -39,8 +39,13 @@ def log(cycle_id: int | None, since: int, limit: int | None, as_json: bool) -> N
         facts = "  ".join(f"{name}={_brief(value)}" for name, value in event.items())
         click.echo(
             f"{first['position']:>6}  {first['recorded_at'][:19].replace('T', ' ')}  {first['recorded_by']} ({first['via']})  "
-            f"{click.style(first['event'], bold=True)}  cycle {first['cycle_id']}  {facts}"
+            f"{click.style(first['event'], bold=True)}  {_about(first['cycle_id'])}{facts}"
         )
+
+
+def _about(cycle: int | None) -> str:
+    """Which cycle it is about; runs and odometers are among the facts."""
+    return "" if cycle is None else f"cycle {cycle}  "
 
 
 def _stream(events: Any) -> None:

@@ -1,5 +1,6 @@
 """What commands share: the books, the options that many have, and how answers are written."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
@@ -32,7 +33,21 @@ class Amount(click.ParamType[str]):
         return text
 
 
+class Count(click.ParamType[int]):
+    """A whole number in decimal digits; whether it makes sense is for the books to say."""
+
+    name = "tokens"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Check that it is a whole number at all."""
+        text = str(value).strip()
+        if not re.fullmatch(r"[+-]?[0-9]{1,40}", text):
+            self.fail(f"{value!r} is not a whole number: write it like 3500", param, ctx)
+        return int(text)
+
+
 USD = Amount()
+TOKENS = Count()
 CYCLE = click.option("--cycle", "cycle_id", type=int, required=True, metavar="ID", help="The number of the cycle.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 KEY = click.option(
@@ -46,6 +61,11 @@ def asked_at(command: F) -> F:
     command = click.option("--measured-by", metavar="WHEN", help="What had happened by then, by all that is known.")(
         command
     )
+    return asked_as_of(command)
+
+
+def asked_as_of(command: F) -> F:
+    """The time of a question about things that are known and not measured."""
     return click.option("--as-of", metavar="WHEN", help="What was known then: a position, a date, or a date-time.")(
         command
     )

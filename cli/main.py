@@ -16,6 +16,8 @@ _GROUPS = {
     "audit": ("audit", "The log as it is, the chain recomputed, the read models rebuilt."),
     "budget": ("budget", "Cycles, what meters and dashboards say, plugs, and what is left."),
     "completion": ("completion", "Print the shell completion for bash, zsh or fish."),
+    "cost": ("cost", "Tokens that runs report, beside the tokens that were billed."),
+    "odometer": ("odometer", "Month-to-date counters that reset on the 1st, read off by a person."),
     "demo": ("demo", "Play the founding story on a scratch file."),
 }
 

@@ -16,6 +16,16 @@ def money(amount: Decimal | None) -> str:
     return "-" if amount is None else cents(amount)
 
 
+def near(amount: Decimal | None) -> str:
+    """An estimate: cents, or as many digits as it takes to see anything."""
+    return "-" if amount is None else cents(shown(amount, 2) or amount)
+
+
+def hint(line: str) -> None:
+    """Say something that is worth knowing and no warning."""
+    click.echo(f"note: {line}", err=True)
+
+
 def share(percent: Decimal | None) -> str:
     """A percentage, to two places."""
     return "-" if percent is None else f"{plain(shown(percent, 2))} %"
@@ -78,7 +88,9 @@ def status(s: dict[str, Any]) -> str:
         line = f"  {name:<12} {amount:>{width}}"
         line = click.style(line, bold=True) if name == "remaining" else line
         lines.append(f"{line}   {note}".rstrip())
-    lines += ["", f"  {grade(s['grade'])}  {_verdict(s)}"]
+    from .show_outlook import outlook
+
+    lines += ["", f"  {grade(s['grade'])}  {_verdict(s)}", *outlook(s)]
     if len(s["providers"]) > 1:
         lines += ["", providers(s["providers"])]
     return "\n".join([*lines, *_asked(s)])
@@ -190,3 +202,22 @@ def cycles(rows: Sequence[dict[str, Any]]) -> str:
         ],
         "rlllrrrl",
     )
+
+
+def adjustments(rows: Sequence[dict[str, Any]]) -> str:
+    """Every adjustment of a budget."""
+    if not rows:
+        return "the budget was never adjusted: it is the target"
+    cells = [
+        (
+            str(a["adjustment"]),
+            money(a["amount_usd"]),
+            when(a["counts_from"]),
+            a["provider"] or "-",
+            f"cycle {a['rolled_over_from']}" if a["rolled_over_from"] else "-",
+            a["recorded_by"],
+            a["reason"],
+        )
+        for a in rows
+    ]
+    return table(("adjustment", "usd", "counts from", "provider", "left of", "by", "reason"), cells, "rr")

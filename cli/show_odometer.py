@@ -1,0 +1,71 @@
+"""Odometers as a person likes to read them."""
+
+from typing import Any
+
+import click
+
+from .show import money, near, table, when
+
+COLOURS = {"high": "red", "medium": "yellow", "low": "cyan"}
+
+
+def urgency(name: str) -> str:
+    """How soon something should be done, in its colour."""
+    return click.style(f"{name} urgency", fg=COLOURS[name])
+
+
+def recorded(answer: dict[str, Any]) -> str:
+    """What came of a reading."""
+    month = f"{answer['provider']} {answer['month']}: {money(answer['amount_usd'])}"
+    if not answer["recorded"]:
+        return f"{month} is what it showed before: nothing was recorded"
+    change = answer.get("change_usd")
+    lines = [month if change is None else f"{month}, corrected by {'+' if change > 0 else ''}{money(change)}"]
+    lines += [_fed(fed) for fed in answer["fed"]]
+    return "\n".join(lines)
+
+
+def _fed(fed: dict[str, Any]) -> str:
+    if fed["reading"] is None:
+        return f"cycle {fed['cycle_id']} was told {money(fed['amount_usd'])} before"
+    return f"cycle {fed['cycle_id']}: reading {fed['reading']} says {money(fed['amount_usd'])}, measured at {when(fed['measured_at'])}"
+
+
+def finalized(answer: dict[str, Any]) -> str:
+    """What came of finalizing a month."""
+    told = "is final" if answer["recorded"] else "was final before: nothing was recorded"
+    return f"{answer['provider']} {answer['month']} {told} at {money(answer['amount_usd'])}"
+
+
+def feeding(answer: dict[str, Any], stopped: bool) -> str:
+    """What came of feeding a cycle, or of ending that."""
+    if stopped:
+        return f"cycle {answer['cycle_id']} gets no more readings of the counter of {answer['provider']}"
+    told = "gets" if answer["recorded"] else "got before already"
+    line = f"cycle {answer['cycle_id']} {told} a reading of '{answer['source']}' with each reading of the counter"
+    return "\n".join([line, *(_fed(fed) for fed in answer.get("fed", ()))])
+
+
+def status(answer: dict[str, Any]) -> str:
+    """Every odometer, month by month."""
+    if not answer["odometers"]:
+        return "no odometer yet: `mecris odometer record --provider groq VALUE` begins one"
+    return "\n\n".join(_odometer(o) for o in answer["odometers"])
+
+
+def _odometer(o: dict[str, Any]) -> str:
+    resets = f"resets in {o['days_until_reset']} day{'' if o['days_until_reset'] == 1 else 's'}, on {o['resets_on']}"
+    title = click.style(f"{o['provider']}  {o['month']}  {money(o['amount_usd'])}", bold=True) + f"  {resets}"
+    lines = [title, "", table(("  month", "usd", "state", "read at"), [_month(m) for m in o["months"]], "lrll")]
+    if o["daily_average_usd"] is not None:
+        lines += [
+            "",
+            f"  {near(o['daily_average_usd'])} a day, {near(o['projected_usd'])} expected by the end of {o['month']}",
+        ]
+    if o["feeds"]:
+        lines.append(f"  feeds cycle {', '.join(map(str, o['feeds']))}")
+    return "\n".join(lines)
+
+
+def _month(month: dict[str, Any]) -> tuple[str, ...]:
+    return f"  {month['month']}", money(month["amount_usd"]), month["state"].replace("_", " "), when(month["read_at"])

@@ -1,0 +1,106 @@
+"""Health, burn, forecast and summaries as a person likes to read them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from .show import days, grade, money, near, share, table, when
+
+COLOURS = {"GOOD": "green", "WARNING": "yellow", "CRITICAL": "red"}
+
+
+def level(name: str) -> str:
+    """A level of health in its colour."""
+    return click.style(name, fg=COLOURS[name], bold=True)
+
+
+def outlook(s: dict[str, Any]) -> Iterable[str]:
+    """The lines that a status shows below its grade."""
+    health, burn, expected = s["health"], s["burn"], s["forecast"]
+    reasons = health["reasons"] or [{"level": health["level"], "message": "nothing stands against it"}]
+    for reason in reasons:
+        yield f"  {level(reason['level'])}  {reason['message']}"
+    if burn["per_day_7d_usd"] is not None:
+        yield f"  burn       {_burn(burn)}"
+        yield f"  forecast   {_expected(expected)}"
+
+
+def _burn(burn: dict[str, Any]) -> str:
+    today = "nothing measured today" if burn["today_usd"] is None else f"{near(burn['today_usd'])} today"
+    return (
+        f"{near(burn['per_day_7d_usd'])} a day over 7 days, {near(burn['per_day_cycle_usd'])} over the cycle, {today}"
+    )
+
+
+def _expected(expected: dict[str, Any]) -> str:
+    low, likely, high = (near(expected[f"spent{which}_usd"]) for which in ("_low", "", "_high"))
+    between = "" if low == high else f" ({low} to {high})"
+    out = f", runs out on {expected['runs_out_on']}" if expected["runs_out_on"] else ""
+    return f"{likely}{between} spent by the end, {near(expected['remaining_usd'])} left{out}"
+
+
+def forecast(s: dict[str, Any]) -> str:
+    """Burn and forecast of a cycle."""
+    cycle = s["cycle"]
+    title = click.style(f"Cycle {cycle['id']}  {cycle['start_date']} to {cycle['end_date']}  {days(cycle)}", bold=True)
+    left = f"  {money(s['remaining_usd'])} left of {money(cycle['budget_usd'])}"
+    lines = [title, "", left, *outlook(s)]
+    if s["newest"]:
+        rows = [
+            (f"  {n['provider'] or '(unnamed)'}", when(n["measured_at"]), share_of_days(n["age_days"]))
+            for n in s["newest"]
+        ]
+        lines += ["", table(("  provider", "newest reading", "age"), rows)]
+    else:
+        lines.append("  nothing was measured yet, so nothing can be expected")
+    return "\n".join(lines)
+
+
+def share_of_days(age: Any) -> str:
+    """An age in days, for reading."""
+    return f"{near(age)} days"
+
+
+def narrative(answer: dict[str, Any]) -> str:
+    """One line, then what to do."""
+    lines = [answer["summary"]]
+    lines += [f"- {item['why']}: {item['command']}" for item in answer["recommendations"]]
+    return "\n".join(lines)
+
+
+def unified(answer: dict[str, Any]) -> str:
+    """Cycles, odometers, and their sum."""
+    parts = []
+    if answer["cycles"]:
+        rows = [
+            (
+                f"cycle {c['cycle_id']}",
+                f"{c['start_date']} to {c['end_date']}",
+                money(c["spent_usd"]),
+                money(c["remaining_usd"]),
+                f"{grade(c['grade'])}" + (f" ({share(c['percent'])} apart)" if c["percent"] is not None else ""),
+                level(c["health"]),
+            )
+            for c in answer["cycles"]
+        ]
+        parts.append(table(("", "days", "spent", "remaining", "grade", "health"), rows, "llrrll"))
+    if answer["odometers"]:
+        counters = [
+            (
+                o["provider"],
+                o["month"],
+                money(o["amount_usd"]),
+                o["state"].replace("_", " "),
+                f"in cycle {', '.join(map(str, o['in_cycles']))}" if o["in_cycles"] else "",
+            )
+            for o in answer["odometers"]
+        ]
+        parts.append(table(("counter", "month", "usd", "state", ""), counters, "llrll"))
+    total = answer["summary"]
+    unverified = f", {money(total['unverified_usd'])} of it compared with nothing" if total["unverified_usd"] else ""
+    parts.append(
+        f"{money(total['spent_usd'])} spent in all{unverified}; {money(total['remaining_usd'])} left of the cycles' "
+        f"{money(total['budget_usd'])}"
+    )
+    return "\n\n".join(parts)
