@@ -189,3 +189,17 @@ def happened(event: type[Event], **facts: Any) -> dict[str, Any]:
 
 def _exact(facts: dict[str, Any]) -> dict[str, Any]:
     return {k: Decimal(v) if k.endswith("_usd") and isinstance(v, str) else v for k, v in facts.items()}
+
+
+def lasting(status: dict[str, Any]) -> dict[str, Any]:
+    """A status without what the clock alone decides."""
+    cycle = {key: value for key, value in status["cycle"].items() if key not in ("days_left", "state")}
+    return status | {
+        "cycle": cycle | {"closed": status["cycle"]["state"] == "closed"},
+        "warnings": [w for w in status["warnings"] if not w.startswith("the clock shows")],
+        "as_of": None,
+        "health": None,
+        "burn": status["burn"] | {"today_usd": None},
+        "forecast": status["forecast"] | {"runs_out_on": None},
+        "newest": [n | {"age_days": None} for n in status["newest"]],
+    }

@@ -32,8 +32,21 @@ ORDERS: Sequence[c.Command] = (
     c.RecordSource(cycle_id=1, source="meter", type="realtime", amount="999"),  # 17
     c.RetractReading(cycle_id=1, reading=3, reason="mistyped"),  # 18
     c.RecordSource(cycle_id=1, source="console", amount="5.5"),  # 19, 20, 21
+    c.CloseCycle(cycle_id=1, accept=True, reason="good enough"),  # 22
+    c.RollOver(cycle_id=2, from_cycle=1),  # 23, 24
+    c.FeedCycle(provider="groq", cycle_id=2),  # 25
+    c.ReadOdometer(provider="groq", amount_usd="0.80"),  # 26, 27
+    c.ReadOdometer(provider="groq", amount_usd="0.75", correct=True, reason="misread"),  # 28, 29
+    c.FinalizeMonth(provider="groq", month="2025-09"),  # 30
+    c.RecordDispatches(run_id="r", dispatches=(c.Dispatch(dispatch_id="d", input_tokens=3, output_tokens=1),)),  # 31
+    c.ReconcileTokens(run_id="r", billed_in=4, billed_out=1, dispatch_id="d"),  # 32, 33
+    c.RaiseAlert(
+        cycle_id=2, kind="health", level="WARNING", message="stale", threshold_percent=5, cool_down_hours=6
+    ),  # 34
+    c.NoteDelivery(cycle_id=2, alert=1, target="https://example.org", attempts=3, error="HTTP 500"),  # 35
 )
-EVENTS = 21
+EVENTS = 35
+AFTER = EVENTS + 1
 
 
 class Told(NamedTuple):
@@ -143,7 +156,7 @@ INSERT = """
 INSERT INTO stored_events
 SELECT {0}, originator_id, 99, topic, state FROM stored_events WHERE position = 2;
 """
-LINK = "INSERT INTO event_chain SELECT 22, 22, recorded_at, link FROM event_chain WHERE position = 21;"
+LINK = f"INSERT INTO event_chain SELECT {AFTER}, {AFTER}, recorded_at, link FROM event_chain WHERE position = {EVENTS};"
 TAMPERINGS = {
     "an amount was changed": (AMOUNT, 2),
     "another cycle was made its owner": (
@@ -166,8 +179,8 @@ TAMPERINGS = {
         "DELETE FROM stored_events WHERE position = 1; DELETE FROM event_chain WHERE position = 1",
         1,
     ),
-    "an event was inserted at the end": (INSERT.format(22), 22),
-    "an event was inserted at the end with a link": (INSERT.format(22) + LINK, 22),
+    "an event was inserted at the end": (INSERT.format(AFTER), AFTER),
+    "an event was inserted at the end with a link": (INSERT.format(AFTER) + LINK, AFTER),
     "an event was inserted in front": (INSERT.format(0), 0),
     "two events were swapped": (SWAP.format(2, 12), 2),
     "two neighbours were swapped": (SWAP.format(20, 21), 20),
@@ -275,16 +288,16 @@ def test_an_order_that_meets_a_damaged_event_is_told_so(desk: Desk) -> None:
 
 
 def test_an_order_that_finds_an_inserted_event_in_its_place_is_told_so(desk: Desk) -> None:
-    desk.by_hand(INSERT.format(22))
+    desk.by_hand(INSERT.format(AFTER))
     told = desk.mecris("budget", "add-source", "--cycle", "2", "--name", "meter", "--amount", "2")
     assert told.code == DAMAGED
     assert "audit verify" in told.err
 
 
 def test_all_faults_are_named_not_only_the_first(desk: Desk) -> None:
-    desk.by_hand(f"{AMOUNT}; DELETE FROM stored_events WHERE position = 9; {INSERT.format(22)}")
+    desk.by_hand(f"{AMOUNT}; DELETE FROM stored_events WHERE position = 9; {INSERT.format(AFTER)}")
     verified = desk.mecris("audit", "verify", "--json")
-    assert [fault["position"] for fault in json.loads(verified.out)["faults"]] == [2, 9, 22]
+    assert [fault["position"] for fault in json.loads(verified.out)["faults"]] == [2, 9, AFTER]
 
 
 def test_the_chain_can_be_checked_without_us(desk: Desk) -> None:
@@ -311,7 +324,7 @@ def test_a_head_that_was_kept_is_still_in_the_log_after_more_events(desk: Desk) 
     assert desk.mecris("audit", "verify", "--expect", head).code == 0
 
 
-@pytest.mark.parametrize("head", ["21:" + "00" * 32, "22:" + "00" * 32, "0:" + "00" * 32])
+@pytest.mark.parametrize("head", [f"{EVENTS}:" + "00" * 32, f"{AFTER}:" + "00" * 32, "0:" + "00" * 32])
 def test_a_head_of_other_books_is_not_in_the_log(desk: Desk, head: str) -> None:
     told = desk.mecris("audit", "verify", "--expect", head)
     assert told.code == DAMAGED
@@ -387,7 +400,7 @@ def test_a_read_model_that_lost_a_table_is_damaged_and_can_be_rebuilt(desk: Desk
     desk.assert_readable()
 
 
-@pytest.mark.parametrize("position", [0, 18, 22])
+@pytest.mark.parametrize("position", [0, 18, AFTER])
 def test_a_read_model_that_lost_its_place_is_found_and_mended(desk: Desk, position: int) -> None:
     desk.by_hand("UPDATE view_positions SET position = ? WHERE view = 'budget'", position)
     told = desk.mecris("audit", "replay")

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from mecris.domain.alert_events import ALERT_EVENTS
 from mecris.domain.events import CYCLE_EVENTS
+from mecris.domain.odometer_events import ODOMETER_EVENTS
 from mecris.domain.old_shapes import OLD
+from mecris.domain.run_events import RUN_EVENTS
 from mecris.projections.follow import VIEWS
 from mecris.store.mapper import EventMapper
 from mecris.store.names import EVENTS
@@ -60,7 +63,8 @@ def test_every_event_ever_stored_can_be_read(golden: Path) -> None:
 
 def test_every_stored_name_has_its_golden_event() -> None:
     assert {name_of(path) for path in GOLDEN} == {*EVENTS, *OLD}
-    assert len(EVENTS) == len(CYCLE_EVENTS)
+    kinds = (*CYCLE_EVENTS, *RUN_EVENTS, *ODOMETER_EVENTS, *ALERT_EVENTS)
+    assert len(EVENTS) == len(kinds), "two events have one name"
 
 
 def test_golden_events_are_plain_json() -> None:

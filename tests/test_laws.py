@@ -16,6 +16,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from story import lasting
 from strategies import FIRST, LAST, Scene, Told, World, amounts, stories
 
 from mecris.books import Books
@@ -31,7 +32,6 @@ from mecris.projections import follow
 Story = tuple[Scene, list[tuple[timedelta, Told]]]
 MANY = settings(max_examples=settings.default.max_examples * 8)
 """Laws of one function are quick."""
-
 MANY_DAYS = Period(date(2025, 9, 1), date(2025, 9, 30), "Europe/Berlin")
 
 
@@ -89,13 +89,6 @@ def test_as_of_the_last_position_is_now(story: Story) -> None:
             assert books.sources(1, history=True, as_of=books.position) == books.sources(1, history=True)
             pairs = books.discrepancies(1) | {"generated_at": None}
             assert books.discrepancies(1, as_of=books.position) | {"generated_at": None} == pairs
-
-
-def lasting(status: dict[str, Any]) -> dict[str, Any]:
-    """A status without what the clock alone decides."""
-    cycle = {key: value for key, value in status["cycle"].items() if key not in ("days_left", "state")}
-    warnings = [w for w in status["warnings"] if not w.startswith("the clock shows")]
-    return status | {"cycle": cycle, "warnings": warnings, "as_of": None}
 
 
 @given(stories, st.data())

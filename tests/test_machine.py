@@ -10,6 +10,7 @@ from unittest.mock import patch
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from story import lasting
 from strategies import (
     KINDS,
     Adjust,
@@ -210,10 +211,7 @@ class BooksInUse(RuleBasedStateMachine):
     def lasting(self, books: Books, **when: Any) -> str:
         """A status and its pairs, without what the clock alone decides."""
         status, pairs = books.status(1, **when), books.discrepancies(1, **when)
-        cycle = {key: value for key, value in status["cycle"].items() if key not in ("days_left", "state")}
-        warnings = [w for w in status["warnings"] if not w.startswith("the clock shows")]
-        told = status | {"cycle": cycle, "warnings": warnings, "as_of": None}
-        return to_json([told, pairs | {"generated_at": None}])
+        return to_json([lasting(status), pairs | {"generated_at": None}])
 
     # -- what always holds -------------------------------------------------------------------------------------------
 
