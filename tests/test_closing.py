@@ -329,7 +329,10 @@ def test_a_month_closed_rolled_over_reopened_corrected_and_closed_again(
         "cycle 1 is closed: 5.42 spent, 24.58 left, EXCELLENT\naccepted: $0.02 are unexplained\n",
         "",
     )
-    out, _ = m(0, *["cycle", "create", "--start", "2025-10-01", "--end", "2025-10-31", "--target", "10", "--roll-over-from", "1"])
+    out, _ = m(
+        0,
+        *["cycle", "create", "--start", "2025-10-01", "--end", "2025-10-31", "--target", "10", "--roll-over-from", "1"],
+    )
     assert out == "cycle 2 is open: 34.58 from 2025-10-01 to 2025-10-31, with the 24.58 left of cycle 1\n"
     assert m(3, "add-source", "--cycle", "1", "--name", "meter", "--amount", "6")[1].startswith(
         "refused: cycle 1 was closed at "
