@@ -1,0 +1,434 @@
+"""Burn, forecast and health: spend between readings, pace, what it comes to, and what is not as it should be."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clocks import Clock
+from hypothesis import given
+from hypothesis import strategies as st
+from story import lasting
+
+from mecris.books import Books
+from mecris.cli.main import run
+from mecris.domain import commands as c
+from mecris.domain.health import Limits
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock("2025-09-11T00:00:00Z")
+
+
+@pytest.fixture
+def books(tmp_path: Path, clock: Clock) -> Iterator[Books]:
+    """September with a budget of 30; ten days of it are over."""
+    with Books.open(tmp_path / "books.db", recorded_by="ada", clock=clock, limits=Limits()) as opened:
+        opened.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=30))
+        yield opened
+
+
+def metered(books: Books, amount: str, at: str, name: str = "meter", provider: str = "") -> None:
+    books.handle(
+        c.RecordSource(cycle_id=1, source=name, type="realtime", amount=amount, measured_at=_on(at), provider=provider)
+    )
+
+
+def looked(books: Books, amount: str, at: str, name: str = "console", provider: str = "") -> None:
+    books.handle(
+        c.RecordSource(cycle_id=1, source=name, type="manual", amount=amount, measured_at=_on(at), provider=provider)
+    )
+
+
+def _on(at: str) -> str:
+    """A moment of September: '05' is the first moment of the fifth."""
+    return f"2025-09-{at}T00:00:00Z" if len(at) == 2 else at
+
+
+def spent_on(books: Books, **at: Any) -> dict[str, Decimal | None]:
+    """What the chart says was spent by the end of each day."""
+    return {p["day"][-2:]: p["spent_usd"] for p in books.chart(1, **at)["points"]}
+
+
+def burn(books: Books, **at: Any) -> dict[str, Any]:
+    return dict(books.forecast(1, **at)["burn"])
+
+
+def expected(books: Books, **at: Any) -> dict[str, Any]:
+    return dict(books.forecast(1, **at)["forecast"])
+
+
+def health(books: Books, **at: Any) -> tuple[str, list[str]]:
+    found = books.status(1, **at)["health"]
+    return found["level"], [r["code"] for r in found["reasons"]]
+
+
+# -- spend between readings -----------------------------------------------------------------------------------------
+
+
+def test_spend_grows_evenly_between_readings_from_nothing_at_the_beginning(books: Books) -> None:
+    metered(books, "2", "03")
+    metered(books, "6", "05")
+    days = spent_on(books)
+    assert days["01"] == 1
+    assert days["02"] == 2
+    assert days["03"] == 4
+    assert days["04"] == 6
+    assert days["05"] == 6, "after the last reading nothing more is known of its day"
+    assert days["06"] is None
+
+
+def test_what_a_look_found_was_not_spent_in_the_moment_of_the_look(books: Books) -> None:
+    metered(books, "1", "10")
+    looked(books, "5", "10")
+    assert spent_on(books)["05"] == Decimal("2.777778"), "it is spread over the time since the look before"
+    assert burn(books)["per_day_7d_usd"] == burn(books)["per_day_cycle_usd"] == Decimal("0.555556")
+
+
+def test_after_a_look_the_meters_go_on(books: Books) -> None:
+    looked(books, "5", "06")
+    metered(books, "3", "06")
+    metered(books, "7", "10")
+    days = spent_on(books)
+    assert (days["05"], days["07"], days["09"]) == (5, 7, 9)
+    assert books.status(1)["tie_out"]["spent_usd"] == 9
+
+
+def test_a_balance_is_a_point_of_the_curve_like_an_amount(books: Books) -> None:
+    for balance, at in (("28", "03"), ("20", "05")):
+        books.handle(c.RecordSource(cycle_id=1, source="console", type="manual", balance=balance, measured_at=_on(at)))
+    days = spent_on(books)
+    assert (days["01"], days["03"], days["04"]) == (1, 6, 10)
+
+
+def test_a_back_dated_reading_bends_the_curve_and_a_retracted_one_leaves_it(books: Books) -> None:
+    metered(books, "8", "09")
+    metered(books, "1", "05")
+    assert spent_on(books)["06"] == Decimal("4.5")
+    books.handle(c.RetractReading(cycle_id=1, reading=2, reason="a slip"))
+    assert spent_on(books)["06"] == 6
+
+
+def test_compare_only_sources_and_plugs_are_no_spend(books: Books) -> None:
+    metered(books, "4", "05")
+    looked(books, "5", "05")
+    books.handle(
+        c.RecordSource(cycle_id=1, source="invoice", type="manual", amount=50, counted=False, measured_at=_on("05"))
+    )
+    before = books.forecast(1)["forecast"]
+    books.handle(c.ApplyPlug(cycle_id=1, square=True, reason="another workspace"))
+    assert books.forecast(1)["forecast"] == before
+    assert spent_on(books)["04"] == 5
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 40), st.booleans()), min_size=1, max_size=8),
+    st.integers(0, 864),
+)
+def test_the_curve_ends_where_the_tie_out_stands_and_keeps_between_its_readings(
+    tmp_path_factory: pytest.TempPathFactory, said: list[tuple[int, int, bool]], thousandths: int
+) -> None:
+    path = tmp_path_factory.mktemp("curve") / "books.db"
+    with Books.open(path, clock=Clock("2025-09-11T00:00:00Z"), limits=Limits()) as books:
+        books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=30))
+        for day, amount, by_meter in said:
+            (metered if by_meter else looked)(books, str(amount), f"{day + 1:02d}")
+        with books._asking() as ask:
+            book = books._book(ask, 1, None, None)
+            now = book.curve.spent(datetime.fromisoformat("2025-09-11T00:00:00Z"))
+            assert now == book.figures.spent
+            assert book.curve.spent(book.cycle.period.begins) >= 0
+            moment = book.cycle.period.begins + timedelta(days=10) * thousandths / 1000
+            highest = sum(max([a for _, a, m in said if m == kind], default=0) for kind in (True, False))
+            assert 0 <= book.curve.spent(moment) <= highest
+
+
+# -- pace and forecast ----------------------------------------------------------------------------------------------
+
+
+def test_pace_over_a_week_and_over_the_cycle(books: Books) -> None:
+    metered(books, "3", "04")
+    metered(books, "17", "11")  # 14 in the last seven days, 17 in ten
+    assert burn(books) == {
+        "today_usd": 0,
+        "per_day_7d_usd": 2,
+        "per_day_cycle_usd": Decimal("1.7"),
+    }
+
+
+def test_the_forecast_lies_between_the_two_paces(books: Books) -> None:
+    metered(books, "3", "04")
+    metered(books, "17", "11")  # and twenty days to come
+    told = expected(books)
+    assert [round(told[f"spent{which}_usd"], 3) for which in ("_low", "", "_high")] == [51, 57, 57]
+    assert [round(told[f"remaining{which}_usd"], 3) for which in ("_low", "", "_high")] == [-27, -27, -21]
+    assert told["runs_out_on"] == "2025-09-17", "13 left at 2 a day"
+
+
+def test_what_came_after_the_newest_reading_is_an_estimate_too(books: Books, clock: Clock) -> None:
+    metered(books, "10", "11")
+    before = expected(books)
+    clock.set("2025-09-21T00:00:00Z")
+    assert expected(books) == before
+    assert before["runs_out_on"] is None or before["runs_out_on"] == "2025-09-30"
+    assert burn(books)["today_usd"] is None, "nothing was measured today"
+
+
+def test_a_provider_that_was_measured_long_ago_keeps_its_pace(books: Books) -> None:
+    metered(books, "2", "03", "a meter", "a")
+    metered(books, "10", "11", "b meter", "b")
+    told = expected(books)
+    assert round(told["spent_usd"], 3) == 60, "one a day each, thirty days"
+    assert [(n["provider"], n["age_days"]) for n in books.forecast(1)["newest"]] == [
+        ("a", Decimal(8)),
+        ("b", Decimal(0)),
+    ]
+
+
+def test_spend_today(books: Books, clock: Clock) -> None:
+    clock.set("2025-09-11T12:00:00Z")
+    metered(books, "10", "11")
+    metered(books, "12.5", "2025-09-11T12:00:00Z")
+    assert burn(books)["today_usd"] == Decimal("2.5")
+
+
+def test_a_first_hour_is_no_pace_of_a_day(books: Books) -> None:
+    metered(books, "1", "2025-09-01T01:00:00Z")
+    assert burn(books)["per_day_7d_usd"] == 1
+
+
+def test_without_a_reading_nothing_is_expected(books: Books) -> None:
+    told = books.forecast(1)
+    assert set(told["burn"].values()) == set(told["forecast"].values()) == {None}
+    assert told["newest"] == []
+
+
+def test_an_ended_cycle_is_expected_up_to_its_end(books: Books, clock: Clock) -> None:
+    metered(books, "10", "11")
+    clock.set("2025-12-01T00:00:00Z")
+    told = expected(books)
+    assert round(told["spent_usd"], 3) == 30
+    metered(books, "12", "2025-10-02T00:00:00Z")  # it speaks of the end
+    assert expected(books)["spent_usd"] == 12
+    assert expected(books)["runs_out_on"] is None
+
+
+def test_forecasts_can_be_asked_as_of_and_measured_by(books: Books, clock: Clock) -> None:
+    metered(books, "2", "03")
+    first = books.position
+    then = books.forecast(1)
+    clock.set("2025-09-20T00:00:00Z")
+    metered(books, "17", "11")
+    now = books.forecast(1)
+    assert books.forecast(1, as_of=first)["forecast"] == then["forecast"]
+    assert books.forecast(1, as_of=first)["burn"]["per_day_7d_usd"] == 1
+    by = books.forecast(1, measured_by="2025-09-05")
+    assert (by["spent_usd"], by["burn"]["per_day_7d_usd"], by["cycle"]["days_left"]) == (2, 1, 25)
+    assert by["newest"][0]["age_days"] == 3
+    as_of_now = books.forecast(1, as_of=books.position)
+    assert as_of_now["forecast"] == now["forecast"]
+
+
+def test_as_of_the_last_position_the_outlook_is_that_of_now_but_for_the_clock(books: Books, clock: Clock) -> None:
+    metered(books, "2", "03")
+    looked(books, "9", "05")
+    clock.set("2025-09-25T00:00:00Z")
+    assert lasting(books.status(1)) == lasting(books.status(1, as_of=books.position))
+
+
+# -- health -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cycle_that_ties_out_and_lasts_is_good(books: Books) -> None:
+    metered(books, "5", "11")
+    looked(books, "5", "11")
+    assert health(books) == ("GOOD", [])
+
+
+@pytest.mark.parametrize(
+    ("meter", "console", "level", "codes"),
+    [
+        ("31", "31", "CRITICAL", ["over-budget"]),
+        ("30", "30", "CRITICAL", ["nothing-left"]),
+        ("27", "27", "CRITICAL", ["runs-out", "nearly-spent"]),
+        ("15", "15", "WARNING", ["runs-out"]),
+        ("3", "5", "WARNING", ["poor"]),
+    ],
+)
+def test_what_makes_it_worse(books: Books, meter: str, console: str, level: str, codes: list[str]) -> None:
+    metered(books, meter, "11")
+    looked(books, console, "11")
+    assert health(books) == (level, codes)
+
+
+def test_silence_and_stale_readings_are_never_good(books: Books, clock: Clock) -> None:
+    assert health(books) == ("WARNING", ["unverified"])
+    metered(books, "5", "11")
+    assert health(books) == ("WARNING", ["unverified"])
+    looked(books, "5", "11")
+    clock.set("2025-09-17T23:59:00Z")
+    assert health(books) == ("GOOD", [])
+    clock.set("2025-09-18T00:01:00Z")
+    assert health(books) == ("WARNING", ["stale"])
+
+
+def test_a_provider_that_was_compared_with_nothing_is_never_good(books: Books) -> None:
+    metered(books, "5", "11")
+    looked(books, "5", "11")
+    metered(books, "1", "11", "b meter", "b")
+    assert health(books) == ("WARNING", ["unverified"])
+
+
+def test_an_ended_cycle_is_a_state_and_no_bad_health(books: Books, clock: Clock) -> None:
+    clock.set("2025-10-01T09:00:00Z")
+    metered(books, "5", "2025-09-30T12:00:00Z")
+    looked(books, "5", "2025-09-30T12:00:00Z")
+    clock.set("2027-01-01T00:00:00Z")
+    assert (books.status(1)["cycle"]["state"], health(books)) == ("ended", ("GOOD", []))
+
+
+def test_an_ended_cycle_whose_last_days_nobody_saw_is_stale(books: Books, clock: Clock) -> None:
+    metered(books, "5", "11")
+    looked(books, "5", "11")
+    clock.set("2025-10-01T09:00:00Z")
+    told = books.status(1)["health"]
+    assert [r["message"] for r in told["reasons"]] == [
+        "the unnamed provider was last measured 19 days before the end: read it again"
+    ]
+
+
+def test_limits_move_where_health_changes(tmp_path: Path, clock: Clock) -> None:
+    strict = Limits(stale_days=Decimal(0), warning_percent=Decimal(10))
+    with Books.open(tmp_path / "strict.db", clock=clock, limits=strict) as books:
+        books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=30))
+        metered(books, "3", "11")
+        looked(books, "3", "11")
+        clock.move(minutes=1)
+        assert health(books) == ("WARNING", ["nearly-spent", "stale"])
+
+
+# -- summaries ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_line_says_what_is_left_and_never_claims_what_was_not_verified(books: Books) -> None:
+    metered(books, "5", "11")
+    told = books.narrative(1)
+    assert told["summary"] == (
+        "WARNING: cycle 1, open: $25.00 of $30.00 left for 19 days after today; burning $0.50 a day; "
+        "about $15.00 left at the end; UNVERIFIED, compared with nothing"
+    )
+    assert [r["command"] for r in told["recommendations"]] == [
+        "mecris budget add-source --cycle 1 --name console --type manual --amount USD"
+    ]
+    looked(books, "6", "11")
+    told = books.narrative(1)
+    assert "POOR, 16.67 % apart; $1.00 unexplained" in told["summary"]
+    assert [r["command"].split()[2] for r in told["recommendations"]] == ["discrepancies", "plug"]
+    assert told["urgent_items"] == []
+    assert told["facts"]["unexplained_usd"] == 1
+
+
+def test_what_is_urgent_and_what_to_do_about_it(books: Books, clock: Clock) -> None:
+    metered(books, "31", "11")
+    looked(books, "31", "11")
+    told = books.narrative(1)
+    assert told["summary"].startswith("CRITICAL: cycle 1, open: $1.00 over budget for 19 days after today")
+    assert told["urgent_items"] == ["$1.00 over budget"]
+    clock.set("2025-10-05T00:00:00Z")
+    told = books.narrative(1)
+    assert told["recommendations"][-1]["command"] == "mecris budget cycle close --cycle 1"
+    books.handle(c.CloseCycle(cycle_id=1))
+    assert books.narrative(1)["recommendations"] == []
+
+
+def test_cycles_and_counters_together_count_nothing_twice(books: Books, clock: Clock) -> None:
+    metered(books, "5", "11")
+    books.handle(c.OpenCycle(start_date="2025-09-05", end_date="2025-10-04", target_usd=10))
+    books.handle(
+        c.RecordSource(cycle_id=2, source="other", type="manual", provider="claude", amount=1, measured_at=_on("11"))
+    )
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="0.80"))
+    books.handle(c.ReadOdometer(provider="xai", amount_usd="0.40"))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=2))
+    told = books.unified()
+    assert told["summary"] == {
+        "budget_usd": 40,
+        "spent_usd": Decimal("7.2"),  # 5 + 1 + 0.80 fed into cycle 2, + 0.40 of xai
+        "cycles_spent_usd": Decimal("6.8"),
+        "odometers_spent_usd": Decimal("0.4"),
+        "remaining_usd": Decimal("33.2"),
+        "unverified_usd": Decimal("6.8"),
+    }
+    notes = "\n".join(told["notes"])
+    assert "the cycles cover different days, so their sum is of no one period" in notes
+    assert "the counter of 'groq' is in cycle 2 already and is not added again" in notes
+    assert "the counter of 'xai' is of 2025-09, cycle 2 of 2025-09-05 to 2025-10-04" in notes
+    assert "of 2025-09, cycle 1" not in notes, "their days are the same"
+    clock.set("2026-01-01T00:00:00Z")
+    told = books.unified()
+    assert told["cycles"] == []
+    assert "no cycle is current" in told["notes"][0]
+    assert "the counter of 'groq' has no reading of 2026-01" in "\n".join(told["notes"])
+
+
+# -- the command line -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> str:
+    """The founding story's first three orders, in a file."""
+    path = str(tmp_path / "books.db")
+    with Books.open(path, clock=Clock("2025-09-10T09:05:00Z")) as books:
+        books.handle(c.OpenCycle(start_date="2025-08-06", end_date="2025-09-30", target_usd="24.96"))
+        for kind, name, said in (("realtime", "log", {"amount": "0.11"}), ("manual", "console", {"balance": "19.54"})):
+            order = c.RecordSource(cycle_id=1, source=name, type=kind, measured_at="2025-09-10T09:05:00Z", **said)
+            books.handle(order)
+    return path
+
+
+def test_a_forecast_in_words(story: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--books", story, "budget", "forecast", "--cycle", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:7] == [
+        "Cycle 1  2025-08-06 to 2025-09-30  ended",
+        "",
+        "  19.54 left of 24.96",
+        "  WARNING  $5.31 are unexplained, 97.97 % apart",
+        "  WARNING  the unnamed provider was last measured 20 days before the end: read it again",
+        "  burn       0.15 a day over 7 days, 0.15 over the cycle, nothing measured today",
+        "  forecast   8.58 spent by the end, 16.38 left",
+    ]
+
+
+def test_a_chart_shows_budget_spend_and_forecast(story: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--books", story, "budget", "chart", "--cycle", "1", "--width", "60", "--height", "8"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Cycle 1  2025-08-06 to 2025-09-30"
+    assert [line.strip() for line in lines[-3:]] == [
+        "⠒⠒ budget: 24.96 on 2025-09-30",
+        "⠒⠒ spent: 5.42 on 2025-09-10",
+        ". forecast: 8.58 on 2025-09-30",
+    ]
+    assert max(len(line) for line in lines) <= 70
+    assert any(("." in line and "⠤" in line) or "⣀" in line for line in lines)
+
+
+def test_without_plotille_it_is_said_what_to_install(
+    story: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "plotille", None)
+    assert run(["--books", story, "budget", "chart", "--cycle", "1"]) == 6
+    assert capsys.readouterr().err == (
+        "could not be done: charts are drawn by plotille, which is not installed: pip install 'mecris[charts]'\n"
+    )
+
+
+def test_a_chart_of_a_long_cycle_shows_a_hundred_days(tmp_path: Path) -> None:
+    with Books.open(tmp_path / "books.db", clock=Clock("2025-09-10T09:05:00Z")) as books:
+        books.handle(c.OpenCycle(start_date="2020-01-01", end_date="2029-12-31", target_usd=1))
+        points = books.chart(1)["points"]
+    assert len(points) <= 102
+    assert (points[0]["day"], points[-1]["day"]) == ("2020-01-01", "2029-12-31")
