@@ -19,8 +19,7 @@ from ..domain.history import Past
 from ..domain.ids import alerts_key, cycle_key, odometer_key, run_key
 from ..domain.odometer import Odometer
 from ..domain.period import Period
-from ..domain.run import Run
-from ..domain.tokens import Dispatches
+from ..domain.run import Dispatches, Run
 from ..projections import follow, ledger, runs
 from ..projections.ledger import AsOf
 from ..store import positions

@@ -8,7 +8,7 @@ reading, and what came after is an estimate like the future is. Estimates carry 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from .counter import days
 from .money import SHOW, ZERO, exactly
@@ -18,11 +18,14 @@ from .tie_out import Ledger, Provider, Reading, Source, TieOut
 WEEK, DAY = timedelta(days=7), timedelta(days=1)
 
 
-class Around(Protocol):
-    """The history of a source around a moment."""
+if TYPE_CHECKING:  # it costs every start of the command line otherwise
+    from typing import Protocol
 
-    def around(self, source: Source, moment: datetime) -> tuple[Reading | None, Reading | None]:
-        """Its last reading measured by then, and the first one measured later."""
+    class Around(Protocol):
+        """The history of a source around a moment."""
+
+        def around(self, source: Source, moment: datetime) -> tuple[Reading | None, Reading | None]:
+            """Its last reading measured by then, and the first one measured later."""
 
 
 class Curve(NamedTuple):
@@ -30,7 +33,7 @@ class Curve(NamedTuple):
 
     ledger: Ledger
     providers: Sequence[Provider]
-    history: Around
+    history: "Around"
 
     @exactly
     def spent(self, moment: datetime) -> Decimal:

@@ -2,19 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from .tie_out import Reading, Source
-
-
-class Statement(NamedTuple):
-    """What one reading said, to tell whether the same is said again. `payload` is its SHA-256, if it had one."""
-
-    amount: Decimal | None
-    balance: Decimal | None
-    credit: Decimal | None
-    payload: str | None
+from .tie_out import Reading, Source, Statement
 
 
 class Past(Protocol):

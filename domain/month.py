@@ -1,8 +1,7 @@
 """Months of a counter: from the 1st, when it resets, to the last moment of the last day, in UTC."""
 
 import re
-from calendar import monthrange
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, Self
 
 from .errors import TimeRefused
@@ -36,9 +35,12 @@ class Month(NamedTuple):
     @property
     def period(self) -> Period:
         """Its days."""
-        return Period(
-            date(self.year, self.number, 1), date(self.year, self.number, monthrange(self.year, self.number)[1])
-        )
+        return Period(self.first_day, self.next.first_day - timedelta(days=1))
+
+    @property
+    def first_day(self) -> date:
+        """The day on which the counter is set to zero."""
+        return date(self.year, self.number, 1)
 
     @property
     def begins(self) -> datetime:

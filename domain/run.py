@@ -4,9 +4,9 @@ A run remembers nothing: everything a decision needs is asked of the past, so th
 dispatches is as quick to write to as an empty one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from . import commands as c
 from . import run_events as e
@@ -15,7 +15,7 @@ from .errors import AmountRefused, NotFound, RuleRefused
 from .event import Event
 from .money import EXACT, plain, usd
 from .text import name_of
-from .tokens import Bill, Dispatches, Reported, Sum, Tokens
+from .tokens import Bill, Reported, Sum, Tokens
 
 MOST = 2**63 - 1
 """Tokens that a figure, and the sum of a run, may come to: what databases call a big integer."""
@@ -24,6 +24,22 @@ MOST_AT_ONCE = 100_000
 NAMED = 10
 """Running dispatches that are named one by one."""
 MATCHED, PENDING, DISCREPANCY = "matched", "pending", "discrepancy"
+
+
+class Dispatches(Protocol):
+    """What was reported and billed for one run, at one version."""
+
+    def reported(self, ids: Iterable[str]) -> Mapping[str, Reported]:
+        """What these dispatches reported last; those that are unknown are left out."""
+
+    def sum(self) -> Sum:
+        """What all dispatches reported together."""
+
+    def running(self, limit: int) -> list[str]:
+        """The first running dispatches, by name."""
+
+    def last_bill(self, dispatch_id: str | None, source: str) -> Bill | None:
+        """The last comparison of the run, or of a dispatch, with a source."""
 
 
 class Nothing(NamedTuple):

@@ -9,13 +9,13 @@ from . import commands as c
 from .aggregate import Stamp
 from .errors import AmountRefused, PayloadRefused, RuleRefused, TimeRefused
 from .events import Stated
-from .history import Past, Statement
+from .history import Past
 from .money import EXACT, cents, plain, usd
 from .payload import Payload, read_payload
 from .period import LATE, time_text
 from .state import CycleState
 from .text import name_of, writable
-from .tie_out import Reading, Source
+from .tie_out import Reading, Source, Statement
 
 
 class Said(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from .grading import UNVERIFIED, Comparison, Thresholds, compare, grade_of
 from .money import ZERO, dollars, exactly, percent_of
@@ -22,6 +22,15 @@ class Reading(NamedTuple):
     credit: Decimal | None
     measured_at: datetime
     stated: bool
+
+
+class Statement(NamedTuple):
+    """What one reading said, to tell whether the same is said again. `payload` is its SHA-256, if it had one."""
+
+    amount: Decimal | None
+    balance: Decimal | None
+    credit: Decimal | None
+    payload: str | None
 
 
 class Source(NamedTuple):
@@ -44,11 +53,14 @@ class Adjustment(NamedTuple):
     provider: str
 
 
-class History(Protocol):
-    """All standing readings of one cycle at one version: what a back-dated moment needs."""
+if TYPE_CHECKING:  # it costs every start of the command line otherwise
+    from typing import Protocol
 
-    def last_by(self, source: Source, moment: datetime) -> Reading | None:
-        """The last reading of the source that counts for the moment (see `counts_for`), if any."""
+    class History(Protocol):
+        """All standing readings of one cycle at one version: what a back-dated moment needs."""
+
+        def last_by(self, source: Source, moment: datetime) -> Reading | None:
+            """The last reading of the source that counts for the moment (see `counts_for`), if any."""
 
 
 class Ledger(NamedTuple):
@@ -180,7 +192,7 @@ class TieOut(NamedTuple):
 
 
 @exactly
-def tie_out(ledger: Ledger, history: History) -> TieOut:
+def tie_out(ledger: Ledger, history: "History") -> TieOut:
     """Work everything out from the statements. Source: the project's design, part 2."""
     books = [_Book(ledger, history, name) for name in _providers(ledger)]
     providers = tuple(book.figures() for book in books)
@@ -222,7 +234,7 @@ def added_up(kind: str, names: Sequence[str]) -> str:
 class _Book:
     """The sources of one provider, on the way to their figures."""
 
-    def __init__(self, ledger: Ledger, history: History, provider: str) -> None:
+    def __init__(self, ledger: Ledger, history: "History", provider: str) -> None:
         self.ledger, self.history, self.provider = ledger, history, provider
         mine = [s for s in ledger.sources if s.provider == provider]
         self.all_meters = [s for s in mine if s.type == REALTIME]

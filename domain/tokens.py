@@ -1,8 +1,7 @@
-"""Tokens by class, as dispatches report them and bills name them, and what a decision may ask of a run's past."""
+"""Tokens by class, as dispatches report them and bills name them."""
 
-from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 
 class Tokens(NamedTuple):
@@ -43,19 +42,3 @@ class Bill(NamedTuple):
     tolerance: tuple[int, Decimal]
     status: str
     running: int
-
-
-class Dispatches(Protocol):
-    """What was reported and billed for one run, at one version."""
-
-    def reported(self, ids: Iterable[str]) -> Mapping[str, Reported]:
-        """What these dispatches reported last; those that are unknown are left out."""
-
-    def sum(self) -> Sum:
-        """What all dispatches reported together."""
-
-    def running(self, limit: int) -> list[str]:
-        """The first running dispatches, by name."""
-
-    def last_bill(self, dispatch_id: str | None, source: str) -> Bill | None:
-        """The last comparison of the run, or of a dispatch, with a source."""

@@ -7,8 +7,6 @@ from typing import Any
 from ..domain.ids import cycle_in
 from . import topics
 
-VERSION = 1
-
 TABLES = {
     "budget_alert": """(
         id INTEGER PRIMARY KEY, cycle_id INTEGER NOT NULL, alert INTEGER NOT NULL, kind TEXT NOT NULL, level TEXT NOT NULL,

@@ -17,7 +17,6 @@ from ..domain.money import exactly, plain
 from . import topics
 from .ledger import standing
 
-VERSION = 2
 SOURCES_IN_MEMORY = 50_000
 """Sources a fold keeps at hand."""
 

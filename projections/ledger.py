@@ -7,11 +7,10 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ..domain.grading import Thresholds
-from ..domain.history import Statement
 from ..domain.ids import SOURCES, source_id, source_of
 from ..domain.money import ZERO, exactly
 from ..domain.period import LATE, Period, as_text, from_text
-from ..domain.tie_out import Adjustment, Ledger, Reading, Source
+from ..domain.tie_out import Adjustment, Ledger, Reading, Source, Statement
 
 LAST = "~"
 """As text after every time."""

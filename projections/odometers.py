@@ -9,8 +9,6 @@ from ..domain.counter import Shown
 from ..domain.period import as_text, from_text
 from . import topics
 
-VERSION = 1
-
 TABLES = {
     "odometer_reading": """(
         position INTEGER PRIMARY KEY, provider TEXT NOT NULL, month TEXT NOT NULL, amount_usd TEXT NOT NULL,

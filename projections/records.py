@@ -14,8 +14,6 @@ from ..domain.ids import cycle_of, source_id
 from ..domain.money import percent_of, plain, shown
 from . import topics
 
-VERSION = 1
-
 TABLES = {
     "budget_reconciliation": """(
         id INTEGER PRIMARY KEY, cycle_id INTEGER NOT NULL, recorded_at TEXT NOT NULL, recorded_by TEXT NOT NULL,

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from ..domain.tokens import Bill, Reported, Sum, Tokens
 from . import topics
 
-VERSION = 1
 _FIGURES = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
 _INTEGERS = ", ".join(f"{name} INTEGER NOT NULL" for name in _FIGURES.split(", "))
 

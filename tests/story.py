@@ -14,9 +14,8 @@ from mecris.domain.aggregate import Stamp
 from mecris.domain.cycle import BudgetCycle
 from mecris.domain.errors import Refused
 from mecris.domain.event import Event
-from mecris.domain.history import Statement
 from mecris.domain.state import reading_of
-from mecris.domain.tie_out import Reading, Source, counts_for
+from mecris.domain.tie_out import Reading, Source, Statement, counts_for
 
 NINE = datetime(2025, 9, 10, 9, tzinfo=UTC)
 

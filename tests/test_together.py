@@ -116,19 +116,23 @@ class EverythingAtOnce(RuleBasedStateMachine):
         before = self.counter.get(month)
 
         def accepted(answer: dict[str, Any]) -> None:
-            self.counter[month] = amount
-            if answer["recorded"]:
-                self.tell(self.fed)
-            assert {f["cycle_id"] for f in answer["fed"]} <= self.fed - set(self.closed)
+            if not any("is history" in w for w in answer["warnings"]):  # the clock was set back before it was read
+                self.counter[month] = amount
+            self.tell(self.fed if answer["recorded"] else set(), answer)
 
         self.do(order, accepted)
         assert self.counter.get(month) in (before, amount)
 
-    def tell(self, cycles: set[int]) -> None:
-        """What the counter tells cycles that are open."""
-        for number in cycles - set(self.closed):
+    def tell(self, cycles: set[int], answer: dict[str, Any]) -> None:
+        """What the counter tells cycles: those that are open, unless the clock shows less than when it was read."""
+        fed = {f["cycle_id"] for f in answer["fed"]}
+        assert fed <= cycles - set(self.closed)
+        for number in cycles:
             shown = [amount for month, amount in self.counter.items() if month in OVERLAPS[number]]
-            self.told[number] = sum(shown, Decimal(0)) if shown else self.told[number]
+            assert number in fed or not shown or any(f"cycle {number} was not told" in w for w in answer["warnings"])
+        for number in fed:
+            shown = [amount for month, amount in self.counter.items() if month in OVERLAPS[number]]
+            self.told[number] = sum(shown, Decimal(0))
 
     @rule(month=months, final=st.booleans())
     def a_month_is_final_or_not(self, month: str, final: bool) -> None:
@@ -139,8 +143,7 @@ class EverythingAtOnce(RuleBasedStateMachine):
     def a_cycle_is_fed(self, number: int) -> None:
         def accepted(answer: dict[str, Any]) -> None:
             self.fed.add(number)
-            if answer["recorded"]:
-                self.tell({number})
+            self.tell({number} if answer["recorded"] else set(), answer)
 
         assert self.do(c.FeedCycle(provider="groq", cycle_id=number), accepted)
 
