@@ -16,6 +16,8 @@ class Sizes(NamedTuple):
     rounds: int = 15
     replays: int = 3
     starts: int = 41
+    dispatches: int = 100_000
+    few_rounds: int = 5
 
 
-QUICK = Sizes(2_000, 300, 300, 600, 20, 100, 30, 3, 1, 3)
+QUICK = Sizes(2_000, 300, 300, 600, 20, 100, 30, 3, 1, 3, 2_000, 2)
