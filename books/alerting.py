@@ -11,7 +11,7 @@ from ..domain.health import CRITICAL, GOOD, LEVELS, Limits
 from ..domain.money import dollars, number, plain, shown
 from ..notifiers.delivery import Notice, Patience, deliver, require_apprise
 from ..notifiers.targets import Target, targets
-from .answers import Answer, percent
+from .answers import Answer, percent, to_json
 from .outlook import Outlook
 from .questions import Book
 
@@ -91,17 +91,8 @@ def _raise(
         }
     )
     raised = books.handle(order)
-    facts = {
-        "cycle_id": book.cycle.id,
-        "alert": raised["alert"],
-        "kind": finding.kind,
-        "level": finding.level,
-        "threshold_percent": str(told["threshold_percent"]),
-        "discrepancy_percent": None if told["percent"] is None else str(told["percent"]),
-        "grade": told["grade"],
-    }
-    notice = Notice(f"Mecris {finding.level}: {finding.kind} of cycle {book.cycle.id}", finding.message, facts)
-    delivered = [_deliver(books, t, notice, patience) for t in to if t.label in raised["deliver"]]
+    notice = _notice(book, finding, told, raised["alert"])
+    delivered = [_deliver(books, raised, t, notice, patience) for t in to if t.label in raised["deliver"]]
     return finding._asdict() | {
         "alert": raised["alert"],
         "raised": raised["raised"],
@@ -111,12 +102,28 @@ def _raise(
     }
 
 
-def _deliver(books: "Books", target: Target, notice: Notice, patience: Patience) -> dict[str, Any]:
+def _notice(book: Book, finding: Finding, told: Answer, alert: int) -> Notice:
+    title = f"Mecris {finding.level}: {finding.kind} of cycle {book.cycle.id}"
+    body = {
+        "title": title,
+        "message": finding.message,
+        "cycle_id": book.cycle.id,
+        "alert": alert,
+        "kind": finding.kind,
+        "level": finding.level,
+        "threshold_percent": told["threshold_percent"],
+        "discrepancy_percent": told["percent"],
+        "grade": told["grade"],
+    }
+    return Notice(title, finding.message, finding.level, to_json(body))
+
+
+def _deliver(books: "Books", raised: Answer, target: Target, notice: Notice, patience: Patience) -> dict[str, Any]:
     outcome = deliver(target, notice, patience)
     noted = books.handle(
         NoteDelivery(
-            cycle_id=notice.facts["cycle_id"],
-            alert=notice.facts["alert"],
+            cycle_id=raised["cycle_id"],
+            alert=raised["alert"],
             target=target.label,
             attempts=outcome.attempts,
             error=outcome.error,

@@ -5,7 +5,6 @@ from ..domain.closing import carry, take_over
 from ..domain.cycle import BudgetCycle
 from ..domain.errors import Refused, RuleRefused
 from ..domain.ids import cycle_in
-from ..domain.odometer import Odometer
 from .answers import Answer
 from .desk import Desk
 
@@ -52,6 +51,7 @@ def _roll_over(order: c.RollOver, desk: Desk) -> Answer:
 
 def _odometer(order: c.OdometerCommand, desk: Desk) -> Answer:
     odometer = desk.odometer(order.provider)
+    before = {reading.cycle_id: reading for reading, _ in odometer.readings_for_cycles()}
     answer = Answer(odometer.decide(order, desk.stamp, desk.days_of))
     if not isinstance(order, c.ReadOdometer | c.FeedCycle):
         return answer
@@ -59,14 +59,16 @@ def _odometer(order: c.OdometerCommand, desk: Desk) -> Answer:
     for reading, gaps in odometer.readings_for_cycles() if answer["recorded"] else ():
         if isinstance(order, c.FeedCycle) and reading.cycle_id != order.cycle_id:
             continue
-        told = _feed(odometer, reading, desk, warnings)
+        if desk.cycle(reading.cycle_id).state.closed and reading == before.get(reading.cycle_id):
+            continue  # it was closed with this figure, and another month is not its business
+        told = _feed(reading, desk, warnings)
         if told:
             fed.append(told)
             warnings += gaps
     return Answer(answer | {"fed": fed, "warnings": warnings})
 
 
-def _feed(odometer: Odometer, reading: c.RecordSource, desk: Desk, warnings: list[str]) -> Answer | None:
+def _feed(reading: c.RecordSource, desk: Desk, warnings: list[str]) -> Answer | None:
     """Tell a cycle what the counter shows; what the cycle refuses does not keep the counter from being read."""
     cycle = desk.cycle(reading.cycle_id)
     before = cycle.marked()

@@ -5,14 +5,14 @@ from typing import Any
 import click
 
 from . import show, show_outlook
-from .common import JSON, books, tell, write_json
+from .common import JSON, USD, books, tell, write_json
 from .outlook import WHICH
 
 OVER = 1
 
 
 @click.command("alert")
-@click.option("--threshold", required=True, metavar="PERCENT", help="A discrepancy above this is told.")
+@click.option("--threshold", type=USD, required=True, metavar="PERCENT", help="A discrepancy above this is told.")
 @WHICH
 @click.option(
     "--notify",

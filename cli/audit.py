@@ -63,7 +63,9 @@ def _brief(value: Any) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= 60 else f"{value[:57]}...")
     text = to_json(value)
-    return text if len(text) <= 120 else "..."
+    if len(text) <= 120:
+        return text
+    return f"({len(value):,} of them)" if isinstance(value, list) else "..."
 
 
 @audit.command("verify")

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from . import show_cost
-from .common import JSON, KEY, TOKENS, asked_as_of, books, order, warn, write_json
+from .common import JSON, KEY, TOKENS, USD, asked_as_of, books, order, warn, write_json
 
 MISMATCH = 1
 RUN = click.argument("run_id", metavar="RUN")
@@ -78,7 +78,9 @@ def record(
 @click.option("--dispatch", "dispatch_id", metavar="ID", help="Only this dispatch.  [default: the whole run]")
 @click.option("--source", default="manual", show_default=True, metavar="S", help="Who billed it: anthropic, openai ...")
 @click.option("--tolerance-tokens", type=TOKENS, default=0, metavar="N", help="So many tokens apart are within.")
-@click.option("--tolerance-percent", default="0", metavar="P", help="So many percent of the bill apart are within.")
+@click.option(
+    "--tolerance-percent", type=USD, default="0", metavar="P", help="So many percent of the bill apart are within."
+)
 @KEY
 @JSON
 def reconcile(

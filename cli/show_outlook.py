@@ -17,20 +17,22 @@ def level(name: str) -> str:
 
 def outlook(s: dict[str, Any]) -> Iterable[str]:
     """The lines that a status shows below its grade."""
-    health, burn, expected = s["health"], s["burn"], s["forecast"]
-    reasons = health["reasons"] or [{"level": health["level"], "message": "nothing stands against it"}]
-    for reason in reasons:
-        yield f"  {level(reason['level'])}  {reason['message']}"
-    if burn["per_day_7d_usd"] is not None:
-        yield f"  burn       {_burn(burn)}"
-        yield f"  forecast   {_expected(expected)}"
+    if not s["health"]["reasons"]:
+        yield f"  health     {level(s['health']['level'])}"
+    for reason in s["health"]["reasons"]:
+        yield f"  {level(reason['level'])}{' ' * (11 - len(reason['level']))}{reason['message']}"
+    if s["burn"]["per_day_7d_usd"] is not None:
+        yield f"  burn       {_burn(s['burn'], s['cycle']['state'])}"
+        yield f"  forecast   {_expected(s['forecast'])}"
 
 
-def _burn(burn: dict[str, Any]) -> str:
-    today = "nothing measured today" if burn["today_usd"] is None else f"{near(burn['today_usd'])} today"
-    return (
-        f"{near(burn['per_day_7d_usd'])} a day over 7 days, {near(burn['per_day_cycle_usd'])} over the cycle, {today}"
-    )
+def _burn(burn: dict[str, Any], state: str) -> str:
+    week, cycle = near(burn["per_day_7d_usd"]), near(burn["per_day_cycle_usd"])
+    paces = f"{week} a day" if week == cycle else f"{week} a day over 7 days, {cycle} over the cycle"
+    if state != "open":
+        return paces
+    today = burn["today_usd"]
+    return f"{paces}, " + ("nothing measured today" if today is None else f"{near(today)} today")
 
 
 def _expected(expected: dict[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """Deliver one alert to one target: a few attempts with a growing pause, each bounded in time."""
 
-import json
 from collections.abc import Callable
 from http.client import HTTPException
 from threading import Thread
@@ -17,11 +16,12 @@ PASSING = (408, 425, 429)
 
 
 class Notice(NamedTuple):
-    """What is told: a title and a message for people, and the facts for programs."""
+    """What is told: a title, a message and a level (WARNING or CRITICAL) for people, and a JSON text for programs."""
 
     title: str
     message: str
-    facts: dict[str, Any]
+    level: str
+    body: str
 
 
 class Patience(NamedTuple):
@@ -94,11 +94,10 @@ class _NoRedirects(HTTPRedirectHandler):
 
 
 def _webhook(target: Target, notice: Notice, timeout: float) -> None:
-    """POST the facts as JSON; any answer of 2xx is fine."""
-    body = json.dumps({"title": notice.title, "message": notice.message, **notice.facts}).encode()
+    """POST the JSON text; any answer of 2xx is fine."""
     headers = {"Content-Type": "application/json", "User-Agent": "mecris"}
     try:
-        request = Request(target.url, body, headers, method="POST")  # noqa: S310  # only http and https come here
+        request = Request(target.url, notice.body.encode(), headers, method="POST")  # noqa: S310  # only http and https come here
         with build_opener(_NoRedirects).open(request, timeout=timeout):
             return
     except HTTPError as error:
@@ -143,6 +142,6 @@ def _apprise_of(target: Target) -> Any:
 
 def _apprise(target: Target, notice: Notice, timeout: float) -> None:
     sender = _apprise_of(target)
-    kind = "failure" if notice.facts.get("level") == "CRITICAL" else "warning"
+    kind = "failure" if notice.level == "CRITICAL" else "warning"
     if not sender or not sender.notify(title=notice.title, body=notice.message, notify_type=kind):
         raise _Failed("the service did not take it")

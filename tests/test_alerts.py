@@ -142,8 +142,8 @@ def test_an_alert_reaches_a_webhook_as_json(books: Books, receiver: Receiver) ->
             "alert": 1,
             "kind": "discrepancy",
             "level": "WARNING",
-            "threshold_percent": "5",
-            "discrepancy_percent": "10.0000",
+            "threshold_percent": 5,
+            "discrepancy_percent": 10,
             "grade": "FAIR",
         }
     ]
@@ -290,7 +290,7 @@ def test_a_webhook_is_tried_a_few_times_within_bounds(
 ) -> None:
     receiver.answers(*ways)
     (target,) = targets([receiver.url])
-    outcome = deliver(target, Notice("t", "m", {}), QUICK)
+    outcome = deliver(target, Notice("t", "m", "WARNING", "{}"), QUICK)
     assert outcome.attempts == attempts == receiver.attempts
     assert error in outcome.error if error and outcome.error else outcome.error == error
 
@@ -299,7 +299,7 @@ def test_nobody_there_is_told_as_that() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         (target,) = targets([f"http://127.0.0.1:{free.getsockname()[1]}/{SECRET}"])
-        outcome = deliver(target, Notice("t", "m", {}), QUICK)
+        outcome = deliver(target, Notice("t", "m", "WARNING", "{}"), QUICK)
     assert (outcome.attempts, outcome.error) == (3, "Connection refused")
 
 

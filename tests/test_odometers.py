@@ -339,6 +339,16 @@ def test_what_a_cycle_refuses_does_not_keep_the_counter_from_being_read(books: B
     assert (fed(books, 1)[-1][0], fed(books, 2)[-1][0]) == ("0.9", "0.9")
 
 
+def test_a_closed_cycle_is_no_bother_while_its_months_stay_as_they_are(books: Books) -> None:
+    cycle(books, "2025-08-01", "2025-08-31")
+    read(books, "1", "2025-08")
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="fine"))
+    assert read(books, "0.10")["warnings"] == []
+    (warning,) = read(books, "1.10", "2025-08")["warnings"]
+    assert warning.startswith("cycle 1 was not told: cycle 1 was closed at")
+
+
 def test_a_cycle_that_is_fed_no_more_keeps_what_it_was_told(books: Books) -> None:
     cycle(books, "2025-09-01", "2025-09-30")
     books.handle(c.FeedCycle(provider="groq", cycle_id=1))

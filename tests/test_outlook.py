@@ -396,9 +396,9 @@ def test_a_forecast_in_words(story: str, capsys: pytest.CaptureFixture[str]) -> 
         "Cycle 1  2025-08-06 to 2025-09-30  ended",
         "",
         "  19.54 left of 24.96",
-        "  WARNING  $5.31 are unexplained, 97.97 % apart",
-        "  WARNING  the unnamed provider was last measured 20 days before the end: read it again",
-        "  burn       0.15 a day over 7 days, 0.15 over the cycle, nothing measured today",
+        "  WARNING    $5.31 are unexplained, 97.97 % apart",
+        "  WARNING    the unnamed provider was last measured 20 days before the end: read it again",
+        "  burn       0.15 a day",
         "  forecast   8.58 spent by the end, 16.38 left",
     ]
 
