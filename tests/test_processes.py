@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from mecris.books import Books
-from mecris.domain.commands import OpenCycle, RecordSource
+from mecris.domain.commands import FeedCycle, OpenCycle, RecordSource
 
 KILLS = 60
 SLOWEST = 0.060
@@ -91,6 +93,15 @@ with Books.open(path) as books:
     for i in range(30):
         amount = f"{i}.{number:02}"
         books.handle(RecordSource(cycle_id=1, source=f"{kind} {number}", type=kind, amount=amount))
+"""
+
+EVERYTHING = """
+from mecris.domain.commands import Dispatch, ReadOdometer, RecordDispatches
+with Books.open(path) as books:
+    for i in range(25):
+        books.handle(ReadOdometer(provider=f"p{number}", amount_usd=f"{i + 1}"))
+        dispatch = Dispatch(dispatch_id=f"d{number}.{i}", input_tokens=i, output_tokens=1)
+        books.handle(RecordDispatches(run_id="shared", dispatches=(dispatch,)))
 """
 
 CREATOR = """
@@ -244,6 +255,29 @@ def test_ten_processes_record_a_hundred_readings_each_and_none_is_lost_or_twice(
         expected = {(f"meter {n}", Decimal(f"{n}.{i:02}")) for n in range(10) for i in range(100)}
         assert {(event["name"], event["amount_usd"]) for event in recorded} == expected
         assert books.status(1)["totals"]["realtime_usd"] == sum(Decimal(n) + Decimal("0.99") for n in range(10))
+        assert_sound(books)
+
+
+def test_counters_that_feed_one_cycle_and_dispatches_of_one_run_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "books.db"
+    with Books.open(path) as books:
+        today = datetime.now(UTC).date()
+        days = {"start_date": today - timedelta(days=40), "end_date": today + timedelta(days=40)}
+        books.handle(OpenCycle(**days, target_usd=1000))
+        for number in range(4):
+            books.handle(FeedCycle(provider=f"p{number}", cycle_id=1))
+    at_once(EVERYTHING, path, 4)
+    with Books.open(path) as books:
+        events = list(books.log())
+        assert sum(e["event"] == "odometer-read.v1" for e in events) == 100
+        for counter, told in pairwise(events):
+            if counter["event"] == "odometer-read.v1":
+                assert (told["event"], told["name"]) == ("source-recorded.v1", f"{counter['provider']} odometer")
+                assert told["amount_usd"] == counter["amount_usd"]
+                assert books.status(1, as_of=counter["position"])["position"] >= told["position"]
+        assert books.status(1)["totals"]["manual_usd"] == 100
+        shared = books.run("shared")
+        assert (shared["dispatches"], shared["reported_in"]) == (100, 4 * sum(range(25)))
         assert_sound(books)
 
 
