@@ -6,8 +6,9 @@ import sqlite3
 import textwrap
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import UnionType
@@ -16,11 +17,15 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import click
 from pydantic import BaseModel
 
-from mecris.books import Books
+from mecris.books import Books, settings
 from mecris.cli.main import EXITS, FAULT, INTERRUPTED, mecris
 from mecris.domain import commands as c
-from mecris.domain import errors, events
+from mecris.domain import errors, events, run_events
+from mecris.domain.event import Event
+from mecris.domain.health import Limits
+from mecris.domain.money import plain
 from mecris.domain.old_shapes import OLD
+from mecris.notifiers.delivery import Patience
 from mecris.projections.follow import VIEWS
 from mecris.store import chain, schema
 from mecris.store.names import EVENTS
@@ -55,6 +60,8 @@ def _cli() -> str:
         *(part for path, command in _commands(mecris, "mecris") for part in _command(path, command)),
         "## What people type",
         WORDS,
+        "## Settings",
+        _settings(),
         "## Exit codes",
         _exits(),
         "## Errors in Python",
@@ -66,6 +73,8 @@ WORDS = """\
 | word | means |
 |---|---|
 | `USD` | an exact amount in decimal digits, at most 12 of them after the point, below a trillion |
+| `YYYY-MM` | a month, in UTC |
+| `RUN` | any name of a run; a dispatch has a name within its run |
 | `WHEN` | an ISO date-time (without an offset: in the cycle's time zone), or a date: its end, today: now. `adjust --at` takes the beginning of a date, and `--as-of` also a position in the log |
 | `TEXT\\|@FILE\\|-` | the text itself, the content of a file, or standard input; `@@` stands for a text that begins with `@` |
 | `ID`, `N` | numbers, as `cycle list`, `sources --history` and `audit log` show them |"""
@@ -125,15 +134,40 @@ def _help(option: click.Option) -> str:
     return f"{option.help}{default}" + (" Required." if option.required else "")
 
 
+def _settings() -> str:
+    """The environment variables; defaults come from the code."""
+    said = {
+        "stale_days": "age in days from which a provider's newest reading is stale",
+        "warning_percent": "percent of the budget spent from which health is WARNING",
+        "critical_days": "health is CRITICAL when the budget runs out within so many days and before the last day",
+        "critical_discrepancy_percent": "a discrepancy above so many percent is alerted as CRITICAL",
+        "warning_cool_down_hours": "hours between two WARNING alerts of one kind",
+        "critical_cool_down_hours": "hours between two CRITICAL alerts of one kind",
+    }
+    defaults, patience = Limits()._asdict(), Patience()
+    assert set(said) == set(defaults) == set(settings.LIMITS)
+    rows = [
+        [f"`{settings.LOCATION}`", "in your data directory", "the file of the books, where `--books` does not name it"],
+        *([f"`{settings.LIMITS[name]}`", plain(defaults[name]), text] for name, text in said.items()),
+        ["`MECRIS_NOTIFY`", "nobody", "who is told of alerts, where `--notify` does not say: URLs with spaces between"],
+        ["`MECRIS_DELIVERY_ATTEMPTS`", str(patience.attempts), "how often one look tries to reach a target"],
+        ["`MECRIS_DELIVERY_TIMEOUT_SECONDS`", f"{patience.timeout:g}", "how long one attempt may take"],
+        ["`NO_COLOR`", "", "any value: no colours"],
+        ["`MECRIS_DEBUG`", "", "any value: a fault of ours shows where it happened"],
+    ]
+    return "Environment variables.\n\n" + _table(["variable", "default", "what it says"], rows)
+
+
 def _exits() -> str:
     meaning = {
         0: "done; nothing to report against it",
-        1: "the answer is printed, and it is bad news: `--fail-under` was not met (UNVERIFIED never meets it)",
+        1: "the answer is printed, and it is bad news: `--fail-under` was not met (UNVERIFIED never meets it), `cost reconcile` found a "
+        "discrepancy, `alert` has something to tell",
         2: "wrong usage",
         3: "refused by a rule, or not found",
         4: "conflict: another writer held the books too long, or a key was used for something else",
         5: "the books are damaged, or the replay differs",
-        6: "could not be done: disk, permission, or a fault of ours (never a bare traceback)",
+        6: "could not be done: disk, permission, an extra that is not installed, or a fault of ours (never a bare traceback)",
         130: "interrupted",
     }
     classes = {code: f"`{kind.__name__}`" for kind, code in EXITS}
@@ -153,7 +187,7 @@ def _events() -> str:
         "`state` its fields as plain JSON, `position` its place in the log. A field that says nothing is left out. "
         "Amounts are text in decimal digits, so that no reader rounds them; moments are UTC with six digits of fraction.",
         "Every event has these fields:",
-        _table(["field", "type", "what it says"], _rows(events.Event, set())),
+        _table(["field", "type", "what it says"], _rows(Event, set())),
         *(part for name in sorted(EVENTS) for part in _event(name, examples[name])),
         "## Inside events",
         *(part for model in INSIDE for part in _inside(model)),
@@ -174,9 +208,59 @@ def _events() -> str:
     )
 
 
-INSIDE = (events.Stated, events.StandingReading, events.Record, events.ProviderFigures, events.PairFigures)
+INSIDE = (
+    events.Stated,
+    events.StandingReading,
+    events.Record,
+    events.ProviderFigures,
+    events.PairFigures,
+    run_events.DispatchReported,
+    run_events.TokenCounts,
+)
 
 MEANING = {
+    "accepted": "what stood against closing it, sentence by sentence",
+    "alert": "its number in the cycle",
+    "attempts": "how often the target was tried",
+    "billed": "what was billed",
+    "cache_read_tokens": "tokens read from a cache",
+    "cache_write_tokens": "tokens written to a cache",
+    "change_usd": "by how much the month changed, signed",
+    "delta_cache_read": "cache reads billed less reported",
+    "delta_cache_write": "cache writes billed less reported",
+    "delta_in": "input tokens billed less reported",
+    "delta_out": "output tokens billed less reported",
+    "discrepancy_percent": "how far apart the cycle's figures were",
+    "dispatch_id": "the dispatch; left out: the whole run",
+    "dispatches": "what each dispatch reported",
+    "error": "why it was not reached, without addresses",
+    "fed_cycle": "the number of the cycle",
+    "first_day": "the first day of the cycle",
+    "input_stated": "what was said of input, caches included, if it was said so",
+    "input_tokens": "input tokens, without those of caches",
+    "kind": "`discrepancy` or `health`",
+    "last_day": "the last day of the cycle",
+    "level": "WARNING or CRITICAL",
+    "message": "what was over its threshold, in words",
+    "model": "which model it was",
+    "month": "YYYY-MM",
+    "output_tokens": "output tokens",
+    "outside_tokens": "tokens of caches that were reported and not compared, because the bill does not name them",
+    "read_at": "when the counter was read",
+    "reported": "what was reported",
+    "retry_at": "when it is tried again",
+    "rolled_over_from": "the closed cycle whose remainder it is",
+    "run_id": "the run",
+    "running": "is more to be expected?",
+    "running_count": "how many dispatches were still running",
+    "status": "`matched`, `pending` or `discrepancy`",
+    "target": "who was told: scheme and host of a webhook, or the name of a service",
+    "targets": "who is to be told, by label",
+    "threshold_percent": "the threshold it was over",
+    "to_cycle": "the cycle that got it",
+    "tolerance_percent": "so many percent of the bill apart are within",
+    "tolerance_tokens": "so many tokens apart are within",
+    "until": "the end of the cool-down",
     "adjustment": "its number in the cycle",
     "amount": "what was spent, as stated",
     "amount_a_usd": "what the realtime source had said at the moment of the manual one",
@@ -237,11 +321,35 @@ MEANING = {
 }
 
 
+IN = {
+    ("AlertDelivered", "alert"): "the alert that reached it",
+    ("AlertSuppressed", "alert"): "the alert whose cool-down holds",
+    ("OdometerRead", "amount_usd"): "what the counter shows",
+    ("OdometerCorrected", "amount_usd"): "what the month comes to",
+    ("MonthFinalized", "amount_usd"): "the figure somebody relied on",
+    ("RemainderCarried", "amount_usd"): "how much went over now",
+    ("RemainderCarried", "remaining_usd"): "what was left of the cycle when it was closed",
+    ("DispatchReported", "dispatch_id"): "the dispatch",
+    ("TokensReconciled", "running"): "the first dispatches that were still running, by name",
+    ("TokensReconciled", "source"): "who billed it: manual, anthropic, openai ...",
+    ("TokenDiscrepancyDetected", "source"): "who billed it",
+    ("OdometerRead", "provider"): "whose counter it is",
+    ("OdometerCorrected", "provider"): "whose counter it is",
+    ("MonthFinalized", "provider"): "whose counter it is",
+    ("MonthReopened", "provider"): "whose counter it is",
+    ("FeedBegun", "provider"): "whose counter it is",
+    ("FeedEnded", "provider"): "whose counter it is",
+    ("OdometerRead", "notes"): "anything worth knowing",
+    ("OdometerCorrected", "notes"): "anything worth knowing",
+}
+"""What a field says in one event, where that is not what it says elsewhere."""
+
+
 def _event(name: str, example: str) -> Iterator[str]:
     model = EVENTS[name]
     yield f"## {name}"
     yield inspect.cleandoc(str(model.__doc__))
-    yield _table(["field", "type", "what it says"], _rows(model, set(events.Event.model_fields)))
+    yield _table(["field", "type", "what it says"], _rows(model, set(Event.model_fields)))
     yield _fenced("json", json.dumps(json.loads(example), indent=2, ensure_ascii=False))
 
 
@@ -254,9 +362,13 @@ def _inside(model: type[BaseModel]) -> Iterator[str]:
 def _rows(model: type[BaseModel], without: set[str]) -> list[list[str]]:
     fields = {name: field for name, field in model.model_fields.items() if name not in without and not field.exclude}
     return [
-        [f"`{name}`", _type(f.annotation) + ("" if f.is_required() else _otherwise(f.default)), MEANING[name]]
+        [f"`{name}`", _type(f.annotation) + ("" if f.is_required() else _otherwise(f.default)), _meaning(model, name)]
         for name, f in fields.items()
     ]
+
+
+def _meaning(model: type[BaseModel], field: str) -> str:
+    return IN.get((model.__name__, field)) or MEANING[field]
 
 
 def _otherwise(default: Any) -> str:
@@ -279,7 +391,8 @@ def _type(annotation: Any) -> str:
 
 def _examples() -> dict[str, str]:
     """One stored event of each name, from a small story told to real books."""
-    clock = iter(datetime(2025, 9, 10, 9, minute, tzinfo=UTC) for minute in range(0, 60, 2))
+    begun = datetime(2025, 9, 10, 9, tzinfo=UTC)
+    clock = (begun + timedelta(minutes=2 * n) for n in count())
     moment = [next(clock)]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "books.db"
@@ -305,12 +418,61 @@ def _story() -> list[c.Command]:
         c.ChangeThresholds(cycle_id=1, excellent="0.5", good="2", fair="5"),
         c.RecordSource(**console, balance="1.954", measured_at="2025-09-10T09:10:00Z"),
         c.RetractReading(cycle_id=1, reading=3, reason="typed 1.954 in place of 19.54"),
+        c.CloseCycle(cycle_id=1, accept=True, reason="the export will show it"),
+        c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=0),
+        c.RollOver(cycle_id=2, from_cycle=1),
+        c.ReopenCycle(cycle_id=1, reason="the export came"),
+        c.FeedCycle(provider="groq", cycle_id=2),
+        c.ReadOdometer(provider="groq", amount_usd="0.85", read_at="2025-09-10T09:20:00Z", notes="console"),
+        c.ReadOdometer(provider="groq", amount_usd="0.80", correct=True, reason="misread"),
+        c.FinalizeMonth(provider="groq", month="2025-09"),
+        c.ReopenMonth(provider="groq", month="2025-09", reason="it is not over"),
+        c.StopFeeding(provider="groq", cycle_id=2, reason="the bill is recorded by hand"),
+        c.RecordDispatches(run_id="nightly", dispatches=(_dispatch("d1", 1000, 200), _dispatch("d2", 2000, 300))),
+        c.ReconcileTokens(run_id="nightly", billed_in=3500, billed_out=600, billed_cache_read=100),
+        alert := c.RaiseAlert(
+            cycle_id=2,
+            kind="health",
+            level="WARNING",
+            message="cycle 2: nothing could be compared",
+            threshold_percent=5,
+            targets=("https://hooks.example.org",),
+            cool_down_hours=6,
+        ),
+        c.NoteDelivery(cycle_id=2, alert=1, target=alert.targets[0], attempts=3, error="HTTP 500"),
+        c.NoteDelivery(cycle_id=2, alert=1, target=alert.targets[0], attempts=1),
+        alert,
     ]
 
 
+def _dispatch(id: str, input_tokens: int, output_tokens: int) -> c.Dispatch:
+    return c.Dispatch(
+        dispatch_id=id,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cache_read_tokens=50,
+        model="claude-opus-4-6",
+        running=False,
+    )
+
+
 TABLE = {
-    "budget_adjustment": "Top-ups, credits and corrections; `position` is the place in the log a row comes from, here and everywhere.",
-    "budget_cycle": "Cycles as they were opened; `budget_usd` is the target with all adjustments.",
+    "budget_alert": "What was over its threshold and was told; `id` is its position in the log, `targets` who was to hear of it, as JSON.",
+    "budget_alert_delivery": "Each attempt to reach somebody; no `error` means that it was delivered.",
+    "budget_closing": "Each time a cycle was closed, with what was left and what was accepted (as JSON), or reopened.",
+    "budget_roll_over": "What was left of a closed cycle and went over to another, and later differences.",
+    "cost_billed": "What a source billed for single dispatches of a run, summed up; a row for each bill that changed it. `run` is "
+    "the id in `cost_run`.",
+    "cost_dispatch": "What each dispatch reported, each time; `superseded` is the position at which it reported something else.",
+    "cost_reconciliations": "Each comparison of a bill with what was reported; `id` is its position in the log, `delta_*` is billed less "
+    "reported, `running` names dispatches as JSON.",
+    "cost_run": "Runs.",
+    "cost_total": "What all dispatches of a run reported together; a row for each event that changed it.",
+    "odometer_feed": "Each time a cycle was begun or ended to be fed by a counter.",
+    "odometer_month": "Each time a month was made final or reopened.",
+    "odometer_reading": "Every reading of a counter; `change_usd` and `reason` are those of a correction. The latest `read_at` is current.",
+    "budget_adjustment": "Top-ups, credits and corrections, and what is left of closed cycles (`rolled_over_from`); `position` is the place in the log a row comes from, here and everywhere.",
+    "budget_cycle": "Cycles as they were opened; `budget_usd` is the target with all adjustments, `closed_at` is NULL while a cycle is open.",
     "budget_discrepancy": "Every pair of every comparison on record, also pairs that agree. `source_a_id` is the realtime side.",
     "budget_plug": "Plugs; `reversed` is the position of the reversal, if there was one.",
     "budget_reading": "Every reading. `current` and `first` are the positions of the readings that were so in its source once it was "
