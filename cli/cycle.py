@@ -102,8 +102,8 @@ def adjust(
     if as_json:
         return write_json(answer)
     if answer["adjustment"]:
-        origin = f", {show.money(answer['amount_usd'])} of it left of cycle {from_roll_over}" if from_roll_over else ""
-        click.echo(f"adjustment {answer['adjustment']}: the budget is {show.money(answer['budget_usd'])} now{origin}")
+        what = f"{show.money(answer['amount_usd'])} left of cycle {from_roll_over}, " if from_roll_over else ""
+        click.echo(f"adjustment {answer['adjustment']}: {what}the budget is {show.money(answer['budget_usd'])} now")
     else:
         click.echo(f"nothing of cycle {from_roll_over} is left to carry over: the budget stays as it is")
     and_now(opened, cycle_id, answer.get("warnings", ()))

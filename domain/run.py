@@ -304,7 +304,7 @@ class Compared(NamedTuple):
             **figures,
             "discrepancy": bill.status == DISCREPANCY,
             "status": bill.status,
-            "reason": self.reason() if any(self.deltas) else None,
+            "reason": self.reason() if bill.status == DISCREPANCY else None,
             "tolerance_tokens": bill.tolerance[0],
             "tolerance_percent": bill.tolerance[1],
             "outside_tokens": self.outside,

@@ -345,7 +345,7 @@ def test_a_month_closed_rolled_over_reopened_corrected_and_closed_again(
     assert m(0, "cycle", "close", "--cycle", "1")[0] == "cycle 1 is closed: 6.00 spent, 24.00 left, EXCELLENT\n"
     assert "take the difference over with `mecris budget cycle adjust --cycle 2" in m(0, "status", "--cycle", "2")[1]
     out, _ = m(0, "cycle", "adjust", "--cycle", "2", "--from-roll-over", "1")
-    assert out.startswith("adjustment 2: the budget is 34.00 now, -0.58 of it left of cycle 1\n")
+    assert out.startswith("adjustment 2: -0.58 left of cycle 1, the budget is 34.00 now\n")
     out, _ = m(0, "cycle", "adjust", "--cycle", "2", "--from-roll-over", "1")
     assert out.startswith("nothing of cycle 1 is left to carry over: the budget stays as it is\n")
     assert "closed" in m(0, "cycle", "list")[0]

@@ -18,9 +18,10 @@ import pytest
 from mecris.cli.main import mecris, run
 
 ROOT = Path(__file__).parent.parent
-README, GUIDE, CONTRIBUTING = ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "CONTRIBUTING.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-AT_LEAST = {README: 8, GUIDE: 80}
+README, AGENTS, GUIDE = ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "docs" / "guide.md"
+LEDGER, CONTRIBUTING = ROOT / "docs" / "ledger.md", ROOT / "CONTRIBUTING.md"
+PAGES = [README, AGENTS, *sorted((ROOT / "docs").glob("*.md"))]
+AT_LEAST = {README: 8, AGENTS: 12, GUIDE: 80, LEDGER: 45}
 """How much must be run of these pages, so that the test cannot pass by finding nothing."""
 TELLS_EXIT = '|| echo "exit $?"'
 
