@@ -246,11 +246,20 @@ class Readings:
         )
 
     def _next(self, number: int, stated: int, by: str) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self.connection.execute(
-            f"SELECT measured_at, {_READING} FROM budget_reading INDEXED BY budget_reading_time "
-            "WHERE source_id = ? AND stated = ? AND measured_at > ? AND measured_at <= ? AND position <= ? "
-            "AND (retracted IS NULL OR retracted > ?) ORDER BY measured_at, position DESC LIMIT 1",
-            (self._id(number), stated, by, self.until, self.at.position, self.at.position),
+        """The first reading measured after a time; at equal times the later recorded one.
+
+        Asked for in two steps: one that also orders by position would look through everything recorded since.
+        """
+        stood = (self.at.position, self.at.position)
+        first = self.connection.execute(
+            f"SELECT measured_at FROM {_TIMES} AND measured_at > ? AND measured_at <= ? AND {_STOOD} ORDER BY measured_at LIMIT 1",
+            (self._id(number), stated, by, self.until, *stood),
+        ).fetchone()
+        if first is None:
+            return None
+        row: tuple[Any, ...] = self.connection.execute(
+            f"SELECT measured_at, {_READING} FROM {_TIMES} AND measured_at = ? AND {_STOOD} ORDER BY position DESC LIMIT 1",
+            (self._id(number), stated, first[0], *stood),
         ).fetchone()
         return row
 
@@ -318,6 +327,8 @@ class Readings:
 
 
 _READING = "position, number, amount_usd, balance_usd, credit_usd, measured_at, stated"
+_TIMES = "budget_reading INDEXED BY budget_reading_time WHERE source_id = ? AND stated = ?"
+_STOOD = "position <= ? AND (retracted IS NULL OR retracted > ?)"
 
 
 def _reading(row: Sequence[Any]) -> Reading:
