@@ -6,14 +6,12 @@ from typing import Any
 
 from ..domain.errors import NotFound
 from ..domain.period import When, from_text, time_text
-from ..domain.tokens import Reported, Tokens
+from ..domain.tokens import CLASSES, Reported, Tokens, deltas_of, reason_of
 from ..projections import runs
 from ..projections.runs import Known
 from ..store import positions
 from .answers import Answer
 from .moments import Asked, Moment, Since
-
-CLASSES = ("in", "out", "cache_read", "cache_write")
 
 
 class Costs(Asked):
@@ -95,8 +93,17 @@ def _dispatch(id: str, reported: Reported) -> dict[str, Any]:
 
 
 def _reconciliation(row: dict[str, Any]) -> dict[str, Any]:
-    caches = ("cache_read", "cache_write")
-    given = {c: row[f"billed_{c}"] is not None for c in caches}
+    """A comparison under the names that `cost reconcile` answers with."""
+    billed = [row[f"billed_{name}"] for name in CLASSES]
+    reported = [None if b is None else row[f"reported_{name}"] for name, b in zip(CLASSES, billed, strict=True)]
+    sides = {"reported": reported, "billed": billed, "delta": deltas_of(reported, billed)}
+    figures = {
+        f"{side}_{name}": count
+        for side, counts in sides.items()
+        for name, count in zip(CLASSES, counts, strict=True)
+        if count is not None
+    }
+    discrepancy = row["status"] == "discrepancy"
     return {
         "id": row["id"],
         "created_at": time_text(from_text(row["created_at"])),
@@ -104,11 +111,10 @@ def _reconciliation(row: dict[str, Any]) -> dict[str, Any]:
         "run_id": row["run_id"],
         "dispatch_id": row["dispatch_id"],
         "source": row["source"],
-        **{f"{side}_{way}": row[f"{side}_{way}"] for side in ("reported", "billed", "delta") for way in ("in", "out")},
-        **{f"{side}_{c}": row[f"{side}_{c}"] for side in ("reported", "billed") for c in caches if given[c]},
-        **{f"delta_{c}": row[f"billed_{c}"] - row[f"reported_{c}"] for c in caches if given[c]},
-        "discrepancy": row["status"] == "discrepancy",
+        **figures,
+        "discrepancy": discrepancy,
         "status": row["status"],
+        "reason": reason_of(row["dispatch_id"], reported, billed) if discrepancy else None,
         "tolerance_tokens": row["tolerance_tokens"],
         "tolerance_percent": Decimal(row["tolerance_percent"]),
         "outside_tokens": row["outside_tokens"],

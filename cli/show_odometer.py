@@ -55,7 +55,8 @@ def status(answer: dict[str, Any]) -> str:
 
 def _odometer(o: dict[str, Any]) -> str:
     resets = f"resets in {o['days_until_reset']} day{'' if o['days_until_reset'] == 1 else 's'}, on {o['resets_on']}"
-    title = click.style(f"{o['provider']}  {o['month']}  {money(o['amount_usd'])}", bold=True) + f"  {resets}"
+    read = "" if o["age_days"] is None else f"last read {near(o['age_days'])} days ago, "
+    title = click.style(f"{o['provider']}  {o['month']}  {money(o['amount_usd'])}", bold=True) + f"  {read}{resets}"
     lines = [title, "", table(("  month", "usd", "state", "read at"), [_month(m) for m in o["months"]], "lrll")]
     if o["daily_average_usd"] is not None:
         lines += [

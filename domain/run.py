@@ -15,7 +15,7 @@ from .errors import AmountRefused, NotFound, RuleRefused
 from .event import Event
 from .money import EXACT, plain, usd
 from .text import name_of
-from .tokens import Bill, Reported, Sum, Tokens
+from .tokens import CLASSES, Bill, Reported, Sum, Tokens, deltas_of, reason_of
 
 MOST = 2**63 - 1
 """Tokens that a figure, and the sum of a run, may come to: what databases call a big integer."""
@@ -243,7 +243,6 @@ def _tolerance(order: c.ReconcileTokens) -> tuple[int, Decimal]:
     return order.tolerance_tokens, percent
 
 
-_CLASSES = ("in", "out", "cache_read", "cache_write")
 _FIELDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 
@@ -258,11 +257,7 @@ class Compared(NamedTuple):
 
     def reason(self) -> str:
         """The differences in words."""
-        told = [(name, d) for name, d in zip(_CLASSES, self.deltas, strict=True) if d is not None]
-        sides = ["/".join(str(n) for n in side if n is not None) for side in (self.bill.reported, self.bill.billed)]
-        deltas = " ".join(f"{name}={d:+d}" for name, d in told)
-        whose = f"dispatch {self.dispatch_id}: " if self.dispatch_id is not None else ""
-        return f"{whose}token discrepancy: {deltas} (reported={sides[0]}, billed={sides[1]})"
+        return reason_of(self.dispatch_id, self.bill.reported, self.bill.billed)
 
     def facts(self, run_id: str, source: str) -> Answer:
         """What `TokensReconciled` keeps."""
@@ -285,7 +280,7 @@ class Compared(NamedTuple):
 
     def finding(self, run_id: str, source: str) -> Answer:
         """What `TokenDiscrepancyDetected` keeps."""
-        deltas = {f"delta_{name}": d for name, d in zip(_CLASSES, self.deltas, strict=True) if d is not None}
+        deltas = {f"delta_{name}": d for name, d in zip(CLASSES, self.deltas, strict=True) if d is not None}
         return {"run_id": run_id, "dispatch_id": self.dispatch_id, "source": source, **deltas, "reason": self.reason()}
 
     def answer(self, source: str) -> Answer:
@@ -295,7 +290,7 @@ class Compared(NamedTuple):
         figures = {
             f"{side}_{name}": value
             for side, values in sides.items()
-            for name, value in zip(_CLASSES, values, strict=True)
+            for name, value in zip(CLASSES, values, strict=True)
             if name in ("in", "out") or value is not None
         }
         return {
@@ -322,7 +317,7 @@ def _compared(
     names: list[str],
 ) -> Compared:
     given = [b is not None for b in billed]
-    deltas = tuple(None if b is None else b - r for b, r in zip(billed, reported, strict=True))
+    deltas = deltas_of(reported, billed)
     beyond = [
         d
         for d, b in zip(deltas, billed, strict=True)

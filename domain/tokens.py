@@ -1,5 +1,6 @@
 """Tokens by class, as dispatches report them and bills name them."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -42,3 +43,23 @@ class Bill(NamedTuple):
     tolerance: tuple[int, Decimal]
     status: str
     running: int
+
+
+CLASSES = ("in", "out", "cache_read", "cache_write")
+"""What the classes are called in answers."""
+Counts = Sequence[int | None]
+"""Tokens by class; None for a class that is not compared."""
+
+
+def deltas_of(reported: Counts, billed: Counts) -> tuple[int | None, ...]:
+    """Billed less reported, class by class."""
+    return tuple(None if b is None or r is None else b - r for r, b in zip(reported, billed, strict=True))
+
+
+def reason_of(dispatch_id: str | None, reported: Counts, billed: Counts) -> str:
+    """A discrepancy in words."""
+    named = zip(CLASSES, deltas_of(reported, billed), strict=True)
+    deltas = " ".join(f"{name}={delta:+d}" for name, delta in named if delta is not None)
+    sides = ["/".join(str(count) for count in side if count is not None) for side in (reported, billed)]
+    whose = f"dispatch {dispatch_id}: " if dispatch_id is not None else ""
+    return f"{whose}token discrepancy: {deltas} (reported={sides[0]}, billed={sides[1]})"

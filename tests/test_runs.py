@@ -187,7 +187,22 @@ def test_another_source_or_another_report_is_another_comparison(books: Books) ->
     assert billed(books, 1500, 200, source="anthropic")["recorded"]
     reported(books, d1=(1500, 200))
     assert billed(books, 1500, 200)["status"] == "matched"
-    assert [r["status"] for r in books.reconciliations("nightly")] == ["matched", "discrepancy", "discrepancy"]
+    listed = books.reconciliations("nightly")
+    assert [r["status"] for r in listed] == ["matched", "discrepancy", "discrepancy"]
+    assert [r["reason"] for r in listed[:2]] == [
+        None,
+        "token discrepancy: in=+500 out=+0 (reported=1000/200, billed=1500/200)",
+    ]
+
+
+def test_a_list_has_the_same_objects_as_the_comparison_itself(books: Books) -> None:
+    reported(books, d1=(1000, 200, 50, 7))
+    answers = [billed(books, 1000, 200, billed_cache_read=40), billed(books, 900, 200, dispatch_id="d1")]
+    for row, answer in zip(reversed(books.reconciliations("nightly")), answers, strict=True):
+        only = {"recorded", "position"}
+        assert {k: v for k, v in row.items() if k not in ("id", "created_at", "recorded_by")} == {
+            k: v for k, v in answer.items() if k not in only
+        }
 
 
 def test_while_a_dispatch_runs_more_billed_than_reported_is_pending(books: Books) -> None:
