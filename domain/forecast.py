@@ -159,7 +159,7 @@ def _today(curve: Curve, paces: Sequence[Pace], now: datetime) -> Decimal | None
     period = curve.ledger.period
     midnight = max(period.midnight(period.today(now)), period.begins)
     measured = {p.provider for p in paces if midnight <= p.measured_at <= now}
-    if not measured or now > period.ends:
+    if not measured:
         return None
     return sum(
         (curve.spent_by(p, now) - curve.spent_by(p, midnight) for p in curve.providers if p.name in measured), ZERO

@@ -99,6 +99,12 @@ def test_health_is_an_alert_of_its_own_kind(books: Books, clock: Clock) -> None:
     assert "nothing is left of the budget" in found["message"]
 
 
+def test_a_poor_grade_within_the_threshold_is_what_was_asked_for(books: Books) -> None:
+    say(books, "16", "20")
+    told = alert(books, "20")
+    assert (told["grade"], told["health"], told["alerts"]) == ("POOR", "WARNING", [])
+
+
 def test_silence_is_not_agreement(books: Books) -> None:
     books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=100))
     (found,) = books.alert(100, 2)["alerts"]

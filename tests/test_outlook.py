@@ -97,6 +97,14 @@ def test_after_a_look_the_meters_go_on(books: Books) -> None:
     assert books.status(1)["tie_out"]["spent_usd"] == 9
 
 
+def test_meters_go_on_after_the_oldest_of_several_looks(books: Books) -> None:
+    looked(books, "4", "05", "console")
+    looked(books, "6", "09", "bill")
+    metered(books, "3", "05")
+    metered(books, "7", "09")
+    assert spent_on(books)["06"] == Decimal("10.5"), "4 and 4.50 of the looks, and 2 of the meter since the fifth"
+
+
 def test_a_balance_is_a_point_of_the_curve_like_an_amount(books: Books) -> None:
     for balance, at in (("28", "03"), ("20", "05")):
         books.handle(c.RecordSource(cycle_id=1, source="console", type="manual", balance=balance, measured_at=_on(at)))
@@ -262,6 +270,14 @@ def test_what_makes_it_worse(books: Books, meter: str, console: str, level: str,
     metered(books, meter, "11")
     looked(books, console, "11")
     assert health(books) == (level, codes)
+
+
+def test_running_out_on_the_last_day_is_no_crisis(books: Books, clock: Clock) -> None:
+    clock.set("2025-09-29T12:00:00Z")
+    for say in (metered, looked):
+        say(books, "28.8", "2025-09-29T12:00:00Z")
+    assert expected(books)["runs_out_on"] == "2025-09-30"
+    assert health(books) == ("WARNING", ["runs-out", "nearly-spent"])
 
 
 def test_silence_and_stale_readings_are_never_good(books: Books, clock: Clock) -> None:
