@@ -137,7 +137,7 @@ def _help(option: click.Option) -> str:
 def _settings() -> str:
     """The environment variables; defaults come from the code."""
     said = {
-        "stale_days": "age in days from which a provider's newest reading is stale",
+        "stale_days": "a provider's newest reading is stale when it is older than so many days",
         "warning_percent": "percent of the budget spent from which health is WARNING",
         "critical_days": "health is CRITICAL when the budget runs out within so many days and before the last day",
         "critical_discrepancy_percent": "a discrepancy above so many percent is alerted as CRITICAL",
