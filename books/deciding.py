@@ -15,7 +15,8 @@ def decide(order: c.Command, desk: Desk) -> Answer:
         return _roll_over(order, desk)
     if isinstance(order, c.CycleCommand):
         cycle = desk.cycle(order.cycle_id)
-        return Answer(cycle.decide(order, desk.stamp, desk.past_of(cycle)))
+        answer = Answer(cycle.decide(order, desk.stamp, desk.past_of(cycle)))
+        return _caught_up(answer, desk) if isinstance(order, c.ReopenCycle) else answer
     if isinstance(order, c.RunCommand):
         run = desk.run(order.run_id)
         return Answer(run.decide(order, desk.stamp, desk.dispatches_of(run)))
@@ -55,16 +56,33 @@ def _odometer(order: c.OdometerCommand, desk: Desk) -> Answer:
     answer = Answer(odometer.decide(order, desk.stamp, desk.days_of))
     if not isinstance(order, c.ReadOdometer | c.FeedCycle):
         return answer
-    fed, warnings = [], list(answer["warnings"])
-    for reading, gaps in odometer.readings_for_cycles() if answer["recorded"] else ():
-        if isinstance(order, c.FeedCycle) and reading.cycle_id != order.cycle_id:
+    fed: list[Answer] = []
+    warnings = list(answer["warnings"])
+    for reading, gaps in odometer.readings_for_cycles():
+        number, was = reading.cycle_id, before.get(reading.cycle_id)
+        if isinstance(order, c.FeedCycle):
+            wanted = number == order.cycle_id
+        else:  # a closed cycle was closed with its figure: another month is not its business
+            wanted = answer["recorded"] and not (desk.cycle(number).state.closed and reading == was)
+        if not wanted:
             continue
-        if desk.cycle(reading.cycle_id).state.closed and reading == before.get(reading.cycle_id):
-            continue  # it was closed with this figure, and another month is not its business
         told = _feed(reading, desk, warnings)
         if told:
             fed.append(told)
             warnings += gaps
+    return Answer(answer | {"recorded": answer["recorded"] or bool(fed), "fed": fed, "warnings": warnings})
+
+
+def _caught_up(answer: Answer, desk: Desk) -> Answer:
+    """Tell a reopened cycle what the counters that feed it show by now."""
+    warnings = list(answer["warnings"])
+    readings = [
+        reading
+        for odometer in desk.odometers_feeding(answer["cycle_id"])
+        for reading, _ in odometer.readings_for_cycles()
+        if reading.cycle_id == answer["cycle_id"]
+    ]
+    fed = [told for reading in readings if (told := _feed(reading, desk, warnings))]
     return Answer(answer | {"fed": fed, "warnings": warnings})
 
 
@@ -73,11 +91,13 @@ def _feed(reading: c.RecordSource, desk: Desk, warnings: list[str]) -> Answer | 
     cycle = desk.cycle(reading.cycle_id)
     before = cycle.marked()
     try:
-        said = cycle.decide(reading, desk.stamp, desk.past_of(cycle))
+        said = cycle.feed(reading, desk.stamp, desk.past_of(cycle))
     except Refused as refused:
         cycle.rewind(before)
         warnings.append(f"cycle {cycle_in(cycle.id)} was not told: {refused.message}")
         return None
+    if said is None:
+        return None
     warnings += [w for w in said["warnings"] if w not in warnings]
-    names = ("cycle_id", "reading", "amount_usd", "measured_at")
-    return Answer({name: said[name] for name in names})
+    names = ("reading", "amount_usd", "measured_at")
+    return Answer(cycle_id=reading.cycle_id, **{name: said[name] for name in names})

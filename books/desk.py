@@ -20,7 +20,7 @@ from ..domain.ids import alerts_key, cycle_key, odometer_key, run_key
 from ..domain.odometer import Odometer
 from ..domain.period import Period
 from ..domain.run import Dispatches, Run
-from ..projections import follow, ledger, runs
+from ..projections import follow, ledger, odometers, runs
 from ..projections.ledger import AsOf
 from ..store import positions
 from ..store.log import Log
@@ -59,6 +59,9 @@ class Desk(Protocol):
 
     def odometer(self, provider: str) -> Odometer:
         """A provider's counter, which begins with its first reading or feed."""
+
+    def odometers_feeding(self, number: int) -> list[Odometer]:
+        """The counters that feed a cycle."""
 
     def alerts(self, number: int) -> Alerts:
         """The alerts of a cycle."""
@@ -154,6 +157,12 @@ class Held(InHand):
     def odometer(self, provider: str) -> Odometer:
         """A counter at the end of the log, or a new one."""
         return cast("Odometer", self._take(odometer_key(provider), Odometer))
+
+    def odometers_feeding(self, number: int) -> list[Odometer]:
+        """The counters at the end of the log that feed a cycle."""
+        follow.catch_up(self.connection)
+        feeds = odometers.feeds(self.connection, positions.head(self.connection).position)
+        return [self.odometer(provider) for provider, cycle in feeds if cycle == number]
 
     def alerts(self, number: int) -> Alerts:
         """The alerts at the end of the log, or the first."""

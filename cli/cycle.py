@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from . import show
+from . import show, show_odometer
 from .common import CYCLE, JSON, KEY, REASON, USD, and_now, asked_at, books, order, warn, write_json
 
 
@@ -154,6 +154,8 @@ def reopen(cycle_id: int, reason: str, key: str | None, as_json: bool) -> None:
     if as_json:
         return write_json(answer)
     click.echo(f"cycle {cycle_id} is open again")
+    for fed in answer["fed"]:
+        click.echo(show_odometer.fed(fed))
     and_now(opened, cycle_id, answer["warnings"])
 
 

@@ -21,14 +21,14 @@ def recorded(answer: dict[str, Any]) -> str:
         return f"{month} is what it showed before: nothing was recorded"
     change = answer.get("change_usd")
     lines = [month if change is None else f"{month}, corrected by {'+' if change > 0 else ''}{money(change)}"]
-    lines += [_fed(fed) for fed in answer["fed"]]
+    lines += [fed(told) for told in answer["fed"]]
     return "\n".join(lines)
 
 
-def _fed(fed: dict[str, Any]) -> str:
-    if fed["reading"] is None:
-        return f"cycle {fed['cycle_id']} was told {money(fed['amount_usd'])} before"
-    return f"cycle {fed['cycle_id']}: reading {fed['reading']} says {money(fed['amount_usd'])}, measured at {when(fed['measured_at'])}"
+def fed(told: dict[str, Any]) -> str:
+    if told["reading"] is None:
+        return f"cycle {told['cycle_id']} was told {money(told['amount_usd'])} before"
+    return f"cycle {told['cycle_id']}: reading {told['reading']} says {money(told['amount_usd'])}, measured at {when(told['measured_at'])}"
 
 
 def finalized(answer: dict[str, Any]) -> str:
@@ -43,7 +43,7 @@ def feeding(answer: dict[str, Any], stopped: bool) -> str:
         return f"cycle {answer['cycle_id']} gets no more readings of the counter of {answer['provider']}"
     told = "gets" if answer["recorded"] else "got before already"
     line = f"cycle {answer['cycle_id']} {told} a reading of '{answer['source']}' with each reading of the counter"
-    return "\n".join([line, *(_fed(fed) for fed in answer.get("fed", ()))])
+    return "\n".join([line, *(fed(told) for told in answer.get("fed", ()))])
 
 
 def status(answer: dict[str, Any]) -> str:

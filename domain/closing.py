@@ -77,7 +77,7 @@ def carry(cycle: "BudgetCycle", to: "BudgetCycle", stamp: Stamp) -> Decimal:
             f"what was left of cycle {mine} went to cycle {cycle.state.heir} already: it cannot go to cycle {theirs} too",
             code="rolled-over",
         )
-    if cycle.state.period.first_day > to.state.period.first_day:
+    if (cycle.state.period.first_day, mine) > (to.state.period.first_day, theirs):
         raise RuleRefused(
             f"cycle {mine} begins after cycle {theirs}: what is left goes to a later cycle", code="roll-over"
         )

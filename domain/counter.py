@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from shlex import quote
 from typing import NamedTuple
 
 from .money import SHOW, ZERO
@@ -82,13 +83,31 @@ class Reminder(NamedTuple):
 def reminders(provider: str, shown: Mapping[str, Shown], now: datetime) -> Iterable[Reminder]:
     """What is to be done, the most urgent first."""
     found = [reminder for month in listed(shown, now) for reminder in _of_month(provider, month, shown, now)]
+    gaps = [month for month in listed(shown, now) if str(month) not in shown and month != Month.of(now)]
+    found += [_of_gap(provider, first, last) for first, last in spans(gaps)]
     return sorted(found, key=lambda r: ("high", "medium", "low").index(r.urgency))
+
+
+def spans(listed: Iterable[Month]) -> list[tuple[Month, Month]]:
+    """Months in a row, each row as its first and its last month."""
+    found: list[tuple[Month, Month]] = []
+    for month in listed:
+        if found and found[-1][1].next == month:
+            found[-1] = (found[-1][0], month)
+        else:
+            found.append((month, month))
+    return found
+
+
+def in_words(first: Month, last: Month) -> str:
+    """A row of months: `2025-03 has`, `2025-03 to 2025-07 have`."""
+    return f"{first} has" if first == last else f"{first} to {last} have"
 
 
 def _of_month(provider: str, month: Month, shown: Mapping[str, Shown], now: datetime) -> Iterable[Reminder]:
     known = shown.get(str(month))
     this = Month.of(now)
-    command = f"mecris odometer record --provider {provider}"
+    command = f"mecris odometer record --provider {quote(provider)} VALUE"
     if month == this:
         left = month.period.days_left(now)
         unread = known is None or known.read_at < now - DAY
@@ -103,15 +122,17 @@ def _of_month(provider: str, month: Month, shown: Mapping[str, Shown], now: date
             yield Reminder(
                 "low", month, f"{month} was last read {(now - known.read_at).days} days ago: read it again ({command})"
             )
-    elif known is None:
+    elif known and not known.final:
         yield Reminder(
             "medium",
             month,
-            f"{month} has no reading, which is not a 0: record what it showed ({command} --month {month})",
+            f"{month} is over and not final: check its figure, then mecris odometer finalize --provider {quote(provider)} "
+            f"--month {month}",
         )
-    elif not known.final:
-        yield Reminder(
-            "medium",
-            month,
-            f"{month} is over and not final: check its figure, then mecris odometer finalize --provider {provider} --month {month}",
-        )
+
+
+def _of_gap(provider: str, first: Month, last: Month) -> Reminder:
+    command = f"mecris odometer record --provider {quote(provider)} VALUE --month {first}"
+    return Reminder(
+        "medium", first, f"{in_words(first, last)} no reading, which is not a 0: record what it showed ({command})"
+    )

@@ -79,6 +79,19 @@ class BudgetCycle(Aggregate):
         answer = _DECIDE[type(order)](self, order, stamp, past)
         return {"cycle_id": self.state.cycle, "recorded": len(self.pending_events) > before, **answer}
 
+    @exactly
+    def feed(self, order: c.RecordSource, stamp: Stamp, past: Past) -> Answer | None:
+        """Take what a counter shows, or None if that is what its source says now.
+
+        A counter that was corrected may show again what it showed before, so that this was said once is no reason to leave it out.
+        """
+        self.require_open()
+        known = self.state.sources.get(order.source)
+        now = (known.current.amount, known.current.measured_at) if known else (None, None)
+        if now == (order.amount, order.measured_at):
+            return None
+        return self._record_source(order, stamp, past, anew=now[1] == order.measured_at)
+
     def require_open(self) -> None:
         """Refuse whatever a closed cycle does not take."""
         if self.state.closed:
@@ -144,10 +157,10 @@ class BudgetCycle(Aggregate):
 
     # -- readings -----------------------------------------------------------------------------------------------
 
-    def _record_source(self, order: c.RecordSource, stamp: Stamp, past: Past) -> Answer:
+    def _record_source(self, order: c.RecordSource, stamp: Stamp, past: Past, *, anew: bool = False) -> Answer:
         said = said_by(self.state, order, stamp)
         known = said.known
-        if known and said.is_said_again(past):
+        if known and not anew and said.is_said_again(past):
             return self._said(said, known.number, None)  # even if today's rules would not let it be said anew
         require_sense(said)
         source = known.number if known else self.state.sources_ever + 1

@@ -19,9 +19,10 @@ class Month(NamedTuple):
     @classmethod
     def read(cls, text: str) -> Self:
         """Read YYYY-MM."""
-        if not _MONTH.fullmatch(text.strip()) or not 1970 <= int(text[:4]) <= 9000:
+        text = text.strip()
+        if not _MONTH.fullmatch(text) or not 1970 <= int(text[:4]) <= 9000:
             raise TimeRefused(f"{text[:20]!r} is not a month: write it like 2025-09", code="month")
-        return cls(int(text.strip()[:4]), int(text.strip()[5:]))
+        return cls(int(text[:4]), int(text[5:]))
 
     @classmethod
     def of(cls, moment: datetime | date) -> Self:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import commands as c
 from . import odometer_events as e
 from .aggregate import Aggregate, Answer, Stamp
-from .counter import Shown, fed_amount, state_of
+from .counter import Shown, fed_amount, in_words, spans, state_of
 from .errors import AmountRefused, NotFound, RuleRefused, TimeRefused
 from .event import Event
 from .ids import odometer_key
@@ -101,8 +101,10 @@ class Odometer(Aggregate):
     @exactly
     def decide(self, order: c.OdometerCommand, stamp: Stamp, days: Days) -> Answer:
         """Do what an order says, or refuse it."""
-        if not name_of(order.provider, "the provider"):
-            raise RuleRefused("an odometer needs a provider, like groq", code="name")
+        if not order.provider or name_of(order.provider, "the provider") != order.provider:
+            raise RuleRefused(
+                f"an odometer needs a provider without spaces around it, like groq, not {order.provider[:50]!r}", code="name"
+            )
         before = len(self.pending_events)
         if isinstance(order, c.FeedCycle):
             answer = self._feed(order, stamp, days)
@@ -115,13 +117,15 @@ class Odometer(Aggregate):
     def _read(self, order: c.ReadOdometer, stamp: Stamp) -> Answer:
         read_at = stamp.now if order.read_at is None else end_of(order.read_at, stamp.now)
         month = Month.of(read_at) if order.month is None else Month.read(order.month)
+        known = self.state.months.get(str(month))
         notes = reason_of(order.notes, "the note") if order.notes is not None else None
-        _require_time(month, read_at, stamp)
+        _require_time(month, read_at, stamp, corrects=order.correct and known is not None)
         if order.amount_usd < 0:
             raise AmountRefused(f"the counter cannot show {dollars(order.amount_usd)}: give what it shows, 0 or more")
         if not order.correct and order.reason is not None:
             raise RuleRefused("a reason is for a correction: give it with --correct, or use --notes", code="correct")
-        known = self.state.months.get(str(month))
+        if known and order.read_at is None:
+            read_at = max(read_at, known.read_at)  # a clock that was ahead does not make later readings history
         facts = {
             "provider": self.provider,
             "month": str(month),
@@ -161,7 +165,8 @@ class Odometer(Aggregate):
             )
         if facts["read_at"] < known.read_at:
             raise TimeRefused(
-                f"{month} was read at {time_text(known.read_at)}: a correction counts from then on, so leave --read-at out",
+                f"{month} was read at {time_text(known.read_at)}: a correction counts from then on at the earliest, so leave "
+                "--read-at out",
                 code="read-before",
             )
         change = order.amount_usd - known.amount
@@ -215,6 +220,7 @@ class Odometer(Aggregate):
                 f"there is no cycle {order.cycle_id}: `mecris budget cycle list` shows those there are",
                 code="cycle-not-found",
             )
+        name_of(self.source, "the source that the cycle would get")
         if order.cycle_id not in self.state.feeds:
             self.record(
                 stamp,
@@ -257,16 +263,19 @@ class Odometer(Aggregate):
                 amount=amount,
                 measured_at=measured_at,
             )
-            yield order, [f"{gap} has no reading: what cycle {feed.cycle} is told leaves it out" for gap in gaps]
+            yield order, [
+                f"{in_words(first, last)} no reading: what cycle {feed.cycle} is told leaves that out"
+                for first, last in spans(gaps)
+            ]
 
 
-def _require_time(month: Month, read_at: datetime, stamp: Stamp) -> None:
+def _require_time(month: Month, read_at: datetime, stamp: Stamp, *, corrects: bool) -> None:
     this = Month.of(stamp.now)
-    if month > this:
+    if month > this and not corrects:
         raise TimeRefused(f"{month} has not come yet: the counter shows {this} now", code="future-month")
     if read_at > stamp.now + LATE:
         raise TimeRefused(f"{time_text(read_at)} has not come yet: say when the counter was read, at the latest now")
-    if read_at < month.begins:
+    if read_at < month.begins and not corrects:
         raise TimeRefused(
             f"{month} began at {time_text(month.begins)}, it could not be read at {time_text(read_at)}: "
             "give the month that was read, or another --read-at",

@@ -41,6 +41,9 @@ class Dispatches(Protocol):
     def last_bill(self, dispatch_id: str | None, source: str) -> Bill | None:
         """The last comparison of the run, or of a dispatch, with a source."""
 
+    def billed_one_by_one(self, source: str) -> Tokens:
+        """What the last bills of single dispatches come to, of one source."""
+
 
 class Nothing(NamedTuple):
     """The state of a run."""
@@ -119,7 +122,9 @@ class Run(Aggregate):
         tolerance = _tolerance(order)
         reported, running, names = self._reported(order, past)
         compared = _compared(order.dispatch_id, reported, billed, tolerance, running, names)
-        if past.last_bill(order.dispatch_id, source) != compared.bill:
+        last = past.last_bill(order.dispatch_id, source)
+        if last != compared.bill:
+            _require_room_for_bill(order.dispatch_id, compared, last, past.billed_one_by_one(source))
             self.record(stamp, e.TokensReconciled, **compared.facts(order.run_id, source))
             if compared.bill.status == DISCREPANCY:
                 self.record(stamp, e.TokenDiscrepancyDetected, **compared.finding(order.run_id, source))
@@ -194,6 +199,19 @@ def _require_room(before: Sum, new: Mapping[str, Reported], known: Mapping[str, 
     if max(total) > MOST:
         raise AmountRefused(
             f"the run would come to {max(total)} tokens of one class: a run holds up to {MOST}; give the rest another run",
+            code="tokens",
+        )
+
+
+def _require_room_for_bill(dispatch_id: str | None, compared: "Compared", last: Bill | None, before: Tokens) -> None:
+    """Refuse what would make a sum of tokens larger than a figure may be."""
+    sums = [compared.outside]
+    if dispatch_id is not None:
+        was = last.billed if last else (0,) * len(before)
+        sums += [b + (new or 0) - (old or 0) for b, new, old in zip(before, compared.bill.billed, was, strict=True)]
+    if max(sums) > MOST:
+        raise AmountRefused(
+            f"tokens of one run would come to {max(sums)}: they are counted up to {MOST}; give the rest another run",
             code="tokens",
         )
 

@@ -101,10 +101,14 @@ def shown(connection: sqlite3.Connection, provider: str, position: int, by: date
     until = "~" if by is None else as_text(by)
     rows = connection.execute(
         "SELECT month, amount_usd, read_at FROM odometer_reading "
-        "WHERE provider = ? AND position <= ? AND read_at <= ? ORDER BY month, read_at, position",
-        (provider, position, until),
+        "WHERE provider = ? AND position <= ? ORDER BY month, read_at, position",
+        (provider, position),
     )
-    last = {month: (amount, read_at) for month, amount, read_at in rows}
+    last, newest = {}, {}
+    for month, amount, read_at in rows:
+        newest[month] = (amount, read_at)
+        if read_at <= until:
+            last[month] = newest[month]
     final = {
         month: bool(is_final)
         for month, is_final in connection.execute(
@@ -113,7 +117,9 @@ def shown(connection: sqlite3.Connection, provider: str, position: int, by: date
         )
     }
     return {
-        month: Shown(Decimal(amount), from_text(read_at), final.get(month, False))
+        month: Shown(
+            Decimal(amount), from_text(read_at), newest[month] == (amount, read_at) and final.get(month, False)
+        )
         for month, (amount, read_at) in last.items()
     }
 

@@ -241,12 +241,15 @@ class Dispatches:
         ).fetchone()
         return Bill(row[:4], row[4:8], (row[8], Decimal(row[9])), row[10], row[11]) if row else None
 
+    def billed_one_by_one(self, source: str) -> Tokens:
+        """What the last bills of single dispatches come to, of one source."""
+        found = billed_by(self.connection, self.run, source, self.position)
+        return Tokens(*found[1:]) if found else Tokens(0, 0, 0, 0)
+
     def sources(self) -> list[str]:
         """Who billed anything of this run."""
         rows = self.connection.execute(
-            "SELECT DISTINCT source FROM cost_reconciliations WHERE run_id = ? AND dispatch_id IS NULL AND id <= ? "
-            "UNION SELECT DISTINCT source FROM cost_billed WHERE run = ? AND position <= ? ORDER BY 1",
-            (self.run_id, self.position, self.run, self.position),
+            _SOURCES, {"run_id": self.run_id, "run": self.run, "position": self.position}
         )
         return [source for (source,) in rows]
 
@@ -263,10 +266,31 @@ class Dispatches:
 _ROW = f"{_FIGURES}, input_stated, model, running"
 _REPORTED = f"SELECT {_ROW} FROM cost_dispatch WHERE run = ? AND dispatch_id = ? AND position <= ? ORDER BY position DESC LIMIT 1"
 _RUNNING = """
-SELECT dispatch_id FROM cost_dispatch WHERE run = ? AND running AND superseded IS NULL AND position <= ?
-UNION ALL
-SELECT dispatch_id FROM cost_dispatch WHERE run = ? AND running AND superseded > ? AND position <= ?
-ORDER BY 1 LIMIT ?"""
+SELECT dispatch_id FROM (
+    SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running
+    WHERE run = ? AND running AND superseded IS NULL AND position <= ?
+    UNION ALL
+    SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running
+    WHERE run = ? AND running AND superseded > ? AND position <= ?
+) ORDER BY 1 LIMIT ?"""
+_SOURCES = """
+WITH RECURSIVE
+whole (source) AS (
+    SELECT min(source) FROM cost_reconciliations WHERE run_id = :run_id AND dispatch_id IS NULL
+    UNION ALL SELECT (
+        SELECT min(source) FROM cost_reconciliations WHERE run_id = :run_id AND dispatch_id IS NULL AND source > whole.source
+    ) FROM whole WHERE source IS NOT NULL),
+single (source) AS (
+    SELECT min(source) FROM cost_billed WHERE run = :run
+    UNION ALL SELECT (SELECT min(source) FROM cost_billed WHERE run = :run AND source > single.source)
+    FROM single WHERE source IS NOT NULL)
+SELECT source FROM whole WHERE source IS NOT NULL AND EXISTS (
+    SELECT 1 FROM cost_reconciliations c
+    WHERE c.run_id = :run_id AND c.dispatch_id IS NULL AND c.source = whole.source AND c.id <= :position)
+UNION
+SELECT source FROM single WHERE source IS NOT NULL AND EXISTS (
+    SELECT 1 FROM cost_billed b WHERE b.run = :run AND b.source = single.source AND b.position <= :position)
+ORDER BY 1"""
 
 
 def _reported(row: Any) -> Reported:

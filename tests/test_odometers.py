@@ -322,7 +322,7 @@ def test_a_month_between_that_was_never_read_is_said(books: Books) -> None:
     cycle(books, "2025-07-01", "2025-09-30")
     books.handle(c.FeedCycle(provider="groq", cycle_id=1))
     read(books, "1", "2025-07")
-    assert read(books, "0.40")["warnings"] == ["2025-08 has no reading: what cycle 1 is told leaves it out"]
+    assert read(books, "0.40")["warnings"] == ["2025-08 has no reading: what cycle 1 is told leaves that out"]
 
 
 def test_what_a_cycle_refuses_does_not_keep_the_counter_from_being_read(books: Books) -> None:
@@ -446,3 +446,86 @@ def test_a_month_through_the_command_line(tmp_path: Path, capsys: pytest.Capture
     told = m("odometer", "record", "--provider", "groq", "0.79", "--month", "2025-08", "--correct", "--reason", "bill")
     assert told.startswith("groq 2025-08: 0.79, corrected by -0.01\n")
     assert "  2025-08  0.79  final    20" in m("odometer", "status")
+
+
+# -- what the counter shows, the cycle is told -------------------------------------------------------------------
+
+
+def told(books: Books, cycle_id: int = 1) -> str:
+    (source,) = books.sources(cycle_id)
+    return str(source["amount_usd"])
+
+
+def test_a_correction_back_to_what_was_said_before_reaches_the_cycle(books: Books, clock: Clock) -> None:
+    cycle(books, "2025-08-01", "2025-08-31")
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    read(books, "3", "2025-08")
+    for amount in ("4", "3"):  # a month that is over speaks of its end, whenever it is read
+        clock.move(hours=1)
+        correct(books, amount, "2025-08")
+        assert told(books) == amount
+    assert books.handle(c.FeedCycle(provider="groq", cycle_id=1))["recorded"] is False
+
+
+def test_a_reopened_cycle_is_told_what_the_counter_shows_by_now(books: Books, clock: Clock) -> None:
+    cycle(books, "2025-09-01", "2025-09-30")
+    read(books, "3")
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    clock.move(hours=1)
+    assert any("was closed" in w for w in read(books, "5")["warnings"])
+    assert told(books) == "3"
+    answer = books.handle(c.ReopenCycle(cycle_id=1, reason="late spend"))
+    assert [f["amount_usd"] for f in answer["fed"]] == [Decimal("5")]
+    assert told(books) == "5"
+
+
+def test_feeding_again_tells_a_cycle_whose_reading_was_retracted(books: Books) -> None:
+    cycle(books, "2025-09-01", "2025-09-30")
+    read(books, "3")
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.RetractReading(cycle_id=1, reading=1, reason="slip"))
+    assert books.sources(1) == []
+    answer = books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    assert (answer["recorded"], told(books)) == (True, "3")
+
+
+def test_a_clock_that_was_ahead_does_not_block_the_counter(books: Books, clock: Clock) -> None:
+    now = clock.now
+    clock.move(days=10)
+    read(books, "4")
+    clock.now = now
+    read(books, "5")
+    assert months(books)["2025-09"] == ("5", "open")
+    correct(books, "4.5")
+    assert months(books)["2025-09"] == ("4.5", "open")
+    clock.move(days=40)
+    read(books, "1")
+    clock.now = now
+    correct(books, "0.9", "2025-10")
+    clock.move(days=41)
+    assert months(books)["2025-10"] == ("0.9", "open")
+
+
+def test_an_earlier_figure_of_a_final_month_was_not_final(books: Books, clock: Clock) -> None:
+    read(books, "1", read_at="2025-09-02")
+    read(books, "2", read_at="2025-09-08")
+    books.handle(c.FinalizeMonth(provider="groq", month="2025-09"))
+    assert months(books, measured_by="2025-09-05")["2025-09"] == ("1", "open")
+    assert months(books, measured_by="2025-09-09")["2025-09"] == ("2", "final")
+
+
+def test_a_long_gap_is_one_reminder(books: Books) -> None:
+    read(books, "1", "2020-01")
+    books.handle(c.FinalizeMonth(provider="groq", month="2020-01"))
+    (groq,) = books.odometers()["odometers"]
+    assert [r["message"].partition(":")[0] for r in groq["reminders"]] == [
+        "2020-02 to 2025-08 have no reading, which is not a 0",
+        "2025-09 has no reading yet",
+    ]
+
+
+def test_names_that_cannot_be_used_are_refused(books: Books) -> None:
+    refused(books, c.ReadOdometer(provider="groq ", amount_usd=1), "name", "without spaces")
+    cycle(books, "2025-09-01", "2025-09-30")
+    refused(books, c.FeedCycle(provider="g" * 195, cycle_id=1), "name")

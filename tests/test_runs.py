@@ -440,3 +440,39 @@ def test_wrong_words_are_told(
 def test_an_empty_list_is_an_empty_array(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mecris(tmp_path, capsys, "cost", "record", "r", "--dispatch", "d", "--in", "1", "--out", "1")
     assert mecris(tmp_path, capsys, "cost", "list", "r", "--json")[1] == "[]\n"
+
+
+# -- figures that no column could hold ---------------------------------------------------------------------------
+
+
+def test_tokens_outside_the_comparison_have_room_too(books: Books) -> None:
+    reported(books, d1=(1, 1, MOST, 1))
+    with pytest.raises(Refused, match=f"{MOST + 1}"):
+        billed(books, 1, 1)
+    assert books.run("nightly")["bills"] == []
+    assert billed(books, 1, 1, billed_cache_write=1)["outside_tokens"] == MOST
+
+
+def test_bills_of_single_dispatches_add_up_to_no_more_than_a_figure_holds(books: Books) -> None:
+    reported(books, d1=(1, 1), d2=(1, 1))
+    billed(books, MOST, 1, dispatch_id="d1")
+    with pytest.raises(Refused, match=f"{MOST + 1}"):
+        billed(books, 1, 1, dispatch_id="d2")
+    billed(books, 1, 1, dispatch_id="d2", source="other")
+    billed(books, MOST - 1, 1, dispatch_id="d1")
+    billed(books, 1, 1, dispatch_id="d2")
+    assert [b["dispatches_in"] for b in books.run("nightly")["bills"]] == [MOST, 1]
+    assert books.replay().differences == 0
+
+
+def test_bills_are_listed_as_they_were_known(books: Books) -> None:
+    reported(books, d1=(1, 1))
+    billed(books, 1, 1, source="b")
+    billed(books, 1, 1, source="a", dispatch_id="d1")
+    billed(books, 2, 1, source="c")
+    assert [[b["source"] for b in books.run("nightly", as_of=p)["bills"]] for p in (1, 2, 3, 5)] == [
+        [],
+        ["b"],
+        ["a", "b"],
+        ["a", "b", "c"],
+    ]
