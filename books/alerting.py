@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..domain.alerts import level_of
 from ..domain.commands import NoteDelivery, RaiseAlert
 from ..domain.errors import AmountRefused
-from ..domain.health import CRITICAL, GOOD, LEVELS, Limits
+from ..domain.health import CRITICAL, GOOD, LEVELS, Limits, Reason
 from ..domain.money import dollars, number, plain, shown
 from ..notifiers.delivery import Notice, Patience, deliver, require_apprise
 from ..notifiers.targets import Target, targets
@@ -17,6 +17,10 @@ from .questions import Book
 
 if TYPE_CHECKING:
     from .books import Books
+
+
+TOLD = 5
+"""Reasons that one message names."""
 
 
 class Finding(NamedTuple):
@@ -52,8 +56,13 @@ def findings(book: Book, outlook: Outlook, closed: bool, threshold: Decimal, lim
     reasons = [r for r in outlook.health.reasons if r.code != "poor"]  # discrepancies have a threshold of their own
     worst = max((r.level for r in reasons), key=LEVELS.index, default=GOOD)
     if worst != GOOD:
-        told = "; ".join(r.message for r in reasons)
-        yield Finding("health", worst, f"cycle {book.cycle.id}: {told}")
+        yield Finding("health", worst, f"cycle {book.cycle.id}: {_told(reasons)}")
+
+
+def _told(reasons: Sequence[Reason]) -> str:
+    """The reasons in one message, the worst first, as many as anybody reads."""
+    first = "; ".join(r.message for r in reasons[:TOLD])
+    return first if len(reasons) <= TOLD else f"{first}; and {len(reasons) - TOLD} more (mecris budget status)"
 
 
 def alert(

@@ -174,7 +174,9 @@ class Books:
         """One line to act on, the facts behind it, and what to do next; nothing in it that was not verified is claimed."""
         from .summary import narrative
 
-        return narrative(self.status(cycle_id, as_of=as_of, measured_by=measured_by))
+        with self._asking() as ask:
+            book = self._book(ask, cycle_id, as_of, measured_by)
+            return narrative(ask.status(book), ask.sources(book))
 
     def unified(self, *, as_of: When | int | None = None, measured_by: When | None = None) -> dict[str, Any]:
         """All current cycles and odometers together; where their periods differ is said."""

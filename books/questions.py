@@ -154,9 +154,10 @@ class Questions(Asked):
             if closed is None:
                 yield f"cycle {origin} was reopened: the {dollars(carried)} carried over from it may change"
             elif closed.remaining != carried:
+                first = "reopen this one, then " if self.is_closed(book) else ""
                 yield (
-                    f"cycle {origin} was closed with {dollars(closed.remaining)} left, {dollars(carried)} were carried over: take the "
-                    f"difference over with `mecris budget cycle adjust --cycle {book.cycle.id} --from-roll-over {origin}`"
+                    f"cycle {origin} was closed with {dollars(closed.remaining)} left, {dollars(carried)} were carried over: {first}take "
+                    f"the difference over with `mecris budget cycle adjust --cycle {book.cycle.id} --from-roll-over {origin}`"
                 )
 
     @exactly

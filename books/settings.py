@@ -76,11 +76,13 @@ def patience() -> "Patience":
     default = Patience()
     attempts = os.environ.get("MECRIS_DELIVERY_ATTEMPTS", "").strip()
     timeout = os.environ.get("MECRIS_DELIVERY_TIMEOUT_SECONDS", "").strip()
-    return Patience(
-        max(1, int(_positive("MECRIS_DELIVERY_ATTEMPTS", attempts))) if attempts else default.attempts,
-        float(_positive("MECRIS_DELIVERY_TIMEOUT_SECONDS", timeout)) if timeout else default.timeout,
-        default.pause,
-    )
+    many = _positive("MECRIS_DELIVERY_ATTEMPTS", attempts) if attempts else Decimal(default.attempts)
+    if not 1 <= many <= 5 or many != int(many):
+        raise AmountRefused(f"MECRIS_DELIVERY_ATTEMPTS is {attempts}: give a whole number from 1 to 5")
+    seconds = _positive("MECRIS_DELIVERY_TIMEOUT_SECONDS", timeout) if timeout else Decimal(default.timeout)
+    if not 0 < seconds <= 20:
+        raise AmountRefused(f"MECRIS_DELIVERY_TIMEOUT_SECONDS is {timeout}: give more than 0 and at most 20 seconds")
+    return Patience(int(many), float(seconds), default.pause)
 
 
 def author() -> str:

@@ -5,6 +5,7 @@ Nothing is claimed here that was not verified: what was compared with nothing is
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from shlex import quote
 from typing import Any
 
 from ..domain.health import CRITICAL
@@ -13,7 +14,7 @@ from ..domain.money import ZERO, dollars, exactly, plain, shown
 Status = dict[str, Any]
 
 
-def narrative(status: Status) -> dict[str, Any]:
+def narrative(status: Status, sources: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One cycle in one line, with its facts, what is urgent, and what to do next."""
     cycle, tied = status["cycle"], status["tie_out"]
     reasons = status["health"]["reasons"]
@@ -23,7 +24,8 @@ def narrative(status: Status) -> dict[str, Any]:
         "health": status["health"]["level"],
         "urgent_items": [r["message"] for r in reasons if r["level"] == CRITICAL],
         "warnings": [r["message"] for r in reasons if r["level"] != CRITICAL] + status["warnings"],
-        "recommendations": [{"why": why, "command": command} for why, command in _recommended(status)],
+        "recommendations": [{"why": why, "command": command} for why, command in _recommended(status, sources)],
+        "notes": status["warnings"],
         "facts": {
             "state": cycle["state"],
             "days_left": cycle["days_left"],
@@ -55,7 +57,7 @@ def _line(s: Status) -> str:
     parts = [head + _days(cycle), *_pace(s), _trust(s)]
     if tied["unexplained_usd"]:
         parts.append(f"{dollars(tied['unexplained_usd'])} unexplained")
-    parts += [f"{name} stale ({age} days)" for name, age in _stale(s)]
+    parts += [r["message"].rpartition(": ")[0] for r in s["health"]["reasons"] if r["code"] == "stale"]
     return f"{s['health']['level']}: " + "; ".join(parts)
 
 
@@ -71,8 +73,10 @@ def _pace(s: Status) -> Iterable[str]:
     if week is None or s["cycle"]["state"] not in ("open", "upcoming"):
         return
     yield f"burning {_cents(week)} a day"
-    if expected["runs_out_on"]:
+    if expected["runs_out_on"] and s["tie_out"]["remaining_usd"] > 0:
         yield f"runs out on {expected['runs_out_on']}"
+    elif expected["remaining_usd"] < 0:
+        yield f"about {_cents(-expected['remaining_usd'])} over budget at the end"
     else:
         yield f"about {_cents(expected['remaining_usd'])} left at the end"
 
@@ -90,44 +94,90 @@ def _trust(s: Status) -> str:
     return f"{s['grade']}, {plain(shown(s['percent'], 2))} % apart{much}"
 
 
-def _stale(s: Status) -> Iterable[tuple[str, int]]:
-    stale = [r for r in s["health"]["reasons"] if r["code"] == "stale"]
-    for newest in s["newest"] if stale else ():
-        name = f"'{newest['provider']}'" if newest["provider"] else "the unnamed provider"
-        if any(r["message"].startswith(name) for r in stale):
-            yield name, int(newest["age_days"])
-
-
-def _recommended(s: Status) -> Iterable[tuple[str, str]]:
+def _recommended(s: Status, sources: Sequence[dict[str, Any]]) -> Iterable[tuple[str, str]]:
     """What to do next, the most useful first."""
-    cycle, tied, id = s["cycle"], s["tie_out"], s["cycle"]["id"]
+    cycle, tied = s["cycle"], s["tie_out"]
+    id = cycle["id"]
     if cycle["state"] == "closed":
         return
-    codes = {r["code"] for r in s["health"]["reasons"]}
-    if codes & {"over-budget", "nothing-left", "runs-out"}:
+    if cycle["state"] != "ended" and {r["code"] for r in s["health"]["reasons"]} & TIGHT:
         yield (
             "spend less, or record a top-up if there was one",
             f"mecris budget cycle adjust --cycle {id} --amount USD --reason T",
         )
-    if codes & {"unverified", "stale"}:
-        yield (
-            "read the dashboard and record what it says",
-            f"mecris budget add-source --cycle {id} --name console --type manual --amount USD",
-        )
-    if tied["unexplained_usd"]:
-        yield "see what differs before explaining it", f"mecris budget discrepancies --cycle {id}"
-        yield "explain what no meter saw", f"mecris budget plug --cycle {id} --square --reason T"
+    yield from dict.fromkeys(_to_read(s, sources))
+    for p in s["providers"]:
+        yield from _to_explain(s, p)
     if s["stale"]:
         yield "put the comparison on record", f"mecris budget reconcile --cycle {id}"
     if cycle["state"] == "ended":
-        yield "the last day is over: close the cycle once it is settled", f"mecris budget cycle close --cycle {id}"
+        settled = not tied["unexplained_usd"] and all(p["grade"] != "UNVERIFIED" for p in s["providers"])
+        how = "" if settled and s["providers"] else " --accept --reason T"
+        why = "close the cycle" if not how else "close the cycle once it is settled, or accept what is open"
+        yield f"the last day is over: {why}", f"mecris budget cycle close --cycle {id}{how}"
+
+
+TIGHT = {"over-budget", "nothing-left", "runs-out"}
+"""Reasons that are mended by money."""
+
+
+def _to_read(s: Status, sources: Sequence[dict[str, Any]]) -> Iterable[tuple[str, str]]:
+    """What is to be measured, so that everything is compared and nothing is stale."""
+    for reason in s["health"]["reasons"]:
+        if reason["code"] not in ("unverified", "stale"):
+            continue
+        unverified = [p["provider"] for p in s["providers"] if p["grade"] == "UNVERIFIED"] or [""]
+        for provider in [reason["provider"]] if reason["provider"] is not None else unverified:
+            mine = [r for r in sources if r["provider"] == provider and r["counted"]]
+            looks, meters = ([r for r in mine if r["type"] == kind] for kind in ("manual", "realtime"))
+            yield _reading_of(s, provider, looks, "manual", "read the dashboard and record what it says")
+            if looks and (not meters or reason["code"] == "unverified"):
+                yield _reading_of(s, provider, meters, "realtime", "record what a meter counts")
+
+
+def _reading_of(s: Status, provider: str, known: Sequence[dict[str, Any]], kind: str, why: str) -> tuple[str, str]:
+    """The command that records the next reading of a provider."""
+    if not known:
+        name = "console" if kind == "manual" else "meter"
+        named = (
+            f"{name} --type {kind}"
+            if not provider
+            else f"{quote(f'{provider} {name}')} --type {kind} --provider {quote(provider)}"
+        )
+    else:
+        oldest = min(known, key=lambda r: r["measured_at"])["name"]
+        if oldest == f"{provider} odometer":
+            return (
+                "read the counter and record what it shows",
+                f"mecris odometer record --provider {quote(provider)} VALUE",
+            )
+        named = quote(oldest)
+    return why, f"mecris budget add-source --cycle {s['cycle']['id']} --name {named} --amount USD"
+
+
+def _to_explain(s: Status, p: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    id, unexplained = s["cycle"]["id"], p["unexplained_usd"]
+    which = f" --provider {quote(p['provider'])}" if len(s["providers"]) > 1 and p["provider"] else ""
+    if unexplained:
+        yield "see what differs before explaining it", f"mecris budget discrepancies --cycle {id}"
+    if unexplained > 0:
+        yield "explain what no meter saw", f"mecris budget plug --cycle {id}{which} --square --reason T"
+    elif unexplained < 0 and p["plugged_usd"] > 0:
+        yield (
+            "more was plugged than is missing by now: reverse a plug",
+            f"mecris budget unplug --cycle {id} --plug N --reason T",
+        )
 
 
 @exactly
 def unified(statuses: Sequence[Status], odometers: Sequence[dict[str, Any]], at: dict[str, Any]) -> dict[str, Any]:
-    """All current cycles and odometers together; what is in both is added once, and where periods differ is said."""
+    """All current cycles and odometers together; where periods differ is said.
+
+    The counter of a provider whose spend a current cycle holds, fed by it or not, is not added: it sees the same money.
+    """
     ids = {s["cycle"]["id"] for s in statuses}
-    apart = [o for o in odometers if not ids & set(o["feeds"]) and o["amount_usd"] is not None]
+    held = {p["provider"] for s in statuses for p in s["providers"]}
+    apart = [o for o in odometers if o["provider"] not in held and o["amount_usd"] is not None]
     budget = sum((s["cycle"]["budget_usd"] for s in statuses), ZERO)
     spent = sum((s["tie_out"]["spent_usd"] for s in statuses), ZERO)
     counted = sum((o["amount_usd"] for o in apart), ZERO)
@@ -141,7 +191,7 @@ def unified(statuses: Sequence[Status], odometers: Sequence[dict[str, Any]], at:
             "odometers_spent_usd": counted,
             "remaining_usd": sum((s["tie_out"]["remaining_usd"] for s in statuses), ZERO),
             "unverified_usd": sum(
-                (p["spent_usd"] for s in statuses for p in s["providers"] if p["grade"] == "UNVERIFIED"), ZERO
+                (p["spent_usd"] for s in statuses for p in s["providers"] if p["grade"] == "UNVERIFIED"), counted
             ),
         },
         "notes": list(_notes(statuses, odometers, ids)),
@@ -189,9 +239,7 @@ def _notes(statuses: Sequence[Status], odometers: Sequence[dict[str, Any]], ids:
         yield f"the cycles cover different days, so their sum is of no one period: {spans}"
     yield from _twice(statuses)
     for o in odometers:
-        fed = sorted(ids & set(o["feeds"]))
-        if fed:
-            yield f"the counter of '{o['provider']}' is in cycle {', '.join(map(str, fed))} already and is not added again"
+        yield from _held_by(o, statuses)
         if o["amount_usd"] is None:
             yield f"the counter of '{o['provider']}' has no reading of {o['month']}: nothing is added for it, which is not a 0"
         for s in statuses:
@@ -201,6 +249,22 @@ def _notes(statuses: Sequence[Status], odometers: Sequence[dict[str, Any]], ids:
                     f"the counter of '{o['provider']}' is of {o['month']}, cycle {cycle['id']} of {cycle['start_date']} to "
                     f"{cycle['end_date']}: their figures are of different days"
                 )
+
+
+def _held_by(o: dict[str, Any], statuses: Sequence[Status]) -> Iterable[str]:
+    """Cycles that hold what a counter sees, and those that should and do not."""
+    for s in statuses:
+        id, fed = s["cycle"]["id"], s["cycle"]["id"] in o["feeds"]
+        held = any(p["provider"] == o["provider"] for p in s["providers"])
+        if held and fed:
+            yield f"the counter of '{o['provider']}' is in cycle {id} already and is not added again"
+        elif held:
+            yield (
+                f"cycle {id} holds '{o['provider']}' by other sources, so its counter is not added again: "
+                f"`mecris odometer feed --provider {quote(o['provider'])} --cycle {id}` lets them be compared"
+            )
+        elif fed and o["amount_usd"] is not None:
+            yield f"cycle {id} is fed by the counter of '{o['provider']}' but was not told of it: see mecris odometer status"
 
 
 def _twice(statuses: Sequence[Status]) -> Iterable[str]:

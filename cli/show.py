@@ -93,7 +93,7 @@ def status(s: dict[str, Any]) -> str:
     lines += ["", f"  {grade(s['grade'])}  {_verdict(s)}", *outlook(s)]
     if len(s["providers"]) > 1:
         lines += ["", providers(s["providers"])]
-    return "\n".join([*lines, *_asked(s)])
+    return "\n".join([*lines, *asked(s)])
 
 
 def _coverage(percent: Decimal | None) -> str:
@@ -112,15 +112,16 @@ def _verdict(s: dict[str, Any]) -> str:
     return said + (f"; not on record yet: mecris budget reconcile --cycle {s['cycle']['id']}" if s["stale"] else "")
 
 
-def _asked(s: dict[str, Any]) -> list[str]:
-    asked = []
+def asked(s: dict[str, Any]) -> list[str]:
+    """As of when, where that was asked."""
+    told = []
     if s["as_of"] and s["as_of"].isdecimal():
         same = s["as_of"] == str(s["position"])
-        asked.append(f"as of position {s['as_of']}" + ("" if same else f", whose write ended at {s['position']}"))
+        told.append(f"as of position {s['as_of']}" + ("" if same else f", whose write ended at {s['position']}"))
     elif s["as_of"]:
-        asked.append(f"as of {when(s['as_of'])}, position {s['position']}")
-    asked += [f"measured by {when(s['measured_by'])}"] if s["measured_by"] else []
-    return ["", click.style("  " + "; ".join(asked), dim=True)] if asked else []
+        told.append(f"as of {when(s['as_of'])}, position {s['position']}")
+    told += [f"measured by {when(s['measured_by'])}"] if s["measured_by"] else []
+    return ["", click.style("  " + "; ".join(told), dim=True)] if told else []
 
 
 def providers(rows: Sequence[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from .show import money, near, table, when
+from .show import asked, money, near, table, when
 
 COLOURS = {"high": "red", "medium": "yellow", "low": "cyan"}
 
@@ -26,8 +26,9 @@ def recorded(answer: dict[str, Any]) -> str:
 
 
 def fed(told: dict[str, Any]) -> str:
+    """What a cycle was told."""
     if told["reading"] is None:
-        return f"cycle {told['cycle_id']} was told {money(told['amount_usd'])} before"
+        return f"cycle {told['cycle_id']} knew of {money(told['amount_usd'])} already"
     return f"cycle {told['cycle_id']}: reading {told['reading']} says {money(told['amount_usd'])}, measured at {when(told['measured_at'])}"
 
 
@@ -50,7 +51,7 @@ def status(answer: dict[str, Any]) -> str:
     """Every odometer, month by month."""
     if not answer["odometers"]:
         return "no odometer yet: `mecris odometer record --provider groq VALUE` begins one"
-    return "\n\n".join(_odometer(o) for o in answer["odometers"])
+    return "\n".join(["\n\n".join(_odometer(o) for o in answer["odometers"]), *asked(answer)])
 
 
 def _odometer(o: dict[str, Any]) -> str:
@@ -58,7 +59,7 @@ def _odometer(o: dict[str, Any]) -> str:
     read = "" if o["age_days"] is None else f"last read {near(o['age_days'])} days ago, "
     title = click.style(f"{o['provider']}  {o['month']}  {money(o['amount_usd'])}", bold=True) + f"  {read}{resets}"
     lines = [title, "", table(("  month", "usd", "state", "read at"), [_month(m) for m in o["months"]], "lrll")]
-    if o["daily_average_usd"] is not None:
+    if o["daily_average_usd"] is not None and o["state"] != "final":
         lines += [
             "",
             f"  {near(o['daily_average_usd'])} a day, {near(o['projected_usd'])} expected by the end of {o['month']}",

@@ -1,11 +1,13 @@
 """Health, burn, forecast and summaries as a person likes to read them."""
 
 from collections.abc import Iterable
+from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 import click
 
-from .show import days, grade, money, near, share, table, when
+from .show import asked, days, grade, money, near, share, table, when
 
 COLOURS = {"GOOD": "green", "WARNING": "yellow", "CRITICAL": "red"}
 
@@ -17,13 +19,12 @@ def level(name: str) -> str:
 
 def outlook(s: dict[str, Any]) -> Iterable[str]:
     """The lines that a status shows below its grade."""
-    if not s["health"]["reasons"]:
-        yield f"  health     {level(s['health']['level'])}"
-    for reason in s["health"]["reasons"]:
-        yield f"  {level(reason['level'])}{' ' * (11 - len(reason['level']))}{reason['message']}"
+    reasons = [f"{level(reason['level'])}: {reason['message']}" for reason in s["health"]["reasons"]]
+    for label, reason in zip_longest(["health"], reasons or [level(s["health"]["level"])], fillvalue=""):
+        yield f"  {label:<11}{reason}"
     if s["burn"]["per_day_7d_usd"] is not None:
         yield f"  burn       {_burn(s['burn'], s['cycle']['state'])}"
-        yield f"  forecast   {_expected(s['forecast'])}"
+        yield f"  forecast   {_expected(s)}"
 
 
 def _burn(burn: dict[str, Any], state: str) -> str:
@@ -35,11 +36,22 @@ def _burn(burn: dict[str, Any], state: str) -> str:
     return f"{paces}, " + ("nothing measured today" if today is None else f"{near(today)} today")
 
 
-def _expected(expected: dict[str, Any]) -> str:
+def _expected(s: dict[str, Any]) -> str:
+    expected, over = s["forecast"], s["cycle"]["state"] in ("ended", "closed")
     low, likely, high = (near(expected[f"spent{which}_usd"]) for which in ("_low", "", "_high"))
     between = "" if low == high else f" ({low} to {high})"
-    out = f", runs out on {expected['runs_out_on']}" if expected["runs_out_on"] else ""
-    return f"{likely}{between} spent by the end, {near(expected['remaining_usd'])} left{out}"
+    left = expected["remaining_usd"]
+    rest = f"{near(left)} left" if left >= 0 else f"{near(-left)} over budget"
+    runs = "ran" if over or left_of(s) <= 0 else "runs"
+    out = f", {runs} out on {expected['runs_out_on']}" if expected["runs_out_on"] else ""
+    told = "expected by its end" if over else "spent by the end"
+    return f"{likely}{between} {told}, {rest}{out}"
+
+
+def left_of(s: dict[str, Any]) -> Decimal:
+    """What is left, of a status or of a forecast."""
+    left: Decimal = s["tie_out"]["remaining_usd"] if "tie_out" in s else s["remaining_usd"]
+    return left
 
 
 def forecast(s: dict[str, Any]) -> str:
@@ -56,7 +68,7 @@ def forecast(s: dict[str, Any]) -> str:
         lines += ["", table(("  provider", "newest reading", "age"), rows)]
     else:
         lines.append("  nothing was measured yet, so nothing can be expected")
-    return "\n".join(lines)
+    return "\n".join([*lines, *asked(s)])
 
 
 def share_of_days(age: Any) -> str:
@@ -68,7 +80,8 @@ def narrative(answer: dict[str, Any]) -> str:
     """One line, then what to do."""
     lines = [answer["summary"]]
     lines += [f"- {item['why']}: {item['command']}" for item in answer["recommendations"]]
-    return "\n".join(lines)
+    lines += [f"note: {note}" for note in answer["notes"]]
+    return "\n".join([*lines, *asked(answer)])
 
 
 def unified(answer: dict[str, Any]) -> str:
@@ -99,10 +112,14 @@ def unified(answer: dict[str, Any]) -> str:
             for o in answer["odometers"]
         ]
         parts.append(table(("counter", "month", "usd", "state", ""), counters, "llrll"))
+    if not answer["cycles"] and not answer["odometers"]:
+        return "nothing to sum up: no cycle is current, and there is no odometer"
     total = answer["summary"]
     unverified = f", {money(total['unverified_usd'])} of it compared with nothing" if total["unverified_usd"] else ""
-    parts.append(
-        f"{money(total['spent_usd'])} spent in all{unverified}; {money(total['remaining_usd'])} left of the cycles' "
-        f"{money(total['budget_usd'])}"
+    left = (
+        f"; {money(total['remaining_usd'])} left of the cycles' {money(total['budget_usd'])}"
+        if answer["cycles"]
+        else ""
     )
-    return "\n\n".join(parts)
+    parts.append(f"{money(total['spent_usd'])} spent in all{unverified}{left}")
+    return "\n".join(["\n\n".join(parts), *asked(answer)])

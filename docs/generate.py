@@ -268,6 +268,7 @@ MEANING = {
     "amount_usd": "the amount; in a reading never negative",
     "analysis": "one sentence for people",
     "at": "the moment from which it counts",
+    "clock_at": "what the clock showed, where the log was ahead of it",
     "balance": "what was left, as stated",
     "balance_usd": "what was left",
     "base_usd": "the larger of the two figures compared: `diff_usd / base_usd` is the percentage",

@@ -16,7 +16,10 @@ class AlertEvent(Event):
 
 
 class AlertRaised(AlertEvent):
-    """Something is over its threshold, and these targets are to hear of it."""
+    """Something is over its threshold, and these targets are to hear of it.
+
+    `clock_at` is what the clock showed, where the log was ahead of it.
+    """
 
     stored_as: ClassVar[str] = "alert-raised.v1"
     alert: int
@@ -25,6 +28,7 @@ class AlertRaised(AlertEvent):
     message: str
     threshold_percent: Usd
     discrepancy_percent: Usd | None = None
+    clock_at: Moment | None = None
     targets: tuple[str, ...] = ()
 
 
@@ -45,6 +49,7 @@ class AlertDelivered(AlertEvent):
     alert: int
     target: str
     attempts: int
+    clock_at: Moment | None = None
 
 
 class AlertFailed(AlertEvent):

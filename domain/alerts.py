@@ -14,7 +14,7 @@ from .event import Event
 from .grading import UNVERIFIED, Comparison
 from .health import CRITICAL, WARNING
 from .money import EXACT, usd
-from .period import time_text
+from .period import LATE, time_text
 from .text import name_of, reason_of
 
 IN_FLIGHT = timedelta(minutes=2)
@@ -49,6 +49,10 @@ class Raised:
         """The end of its cool-down, which begins anew when it reaches somebody."""
         return max([self.at, *self.delivered.values()]) + cool_down
 
+    def stands(self, cool_down: timedelta, now: datetime) -> bool:
+        """Is it within its cool-down? What a clock that was far ahead raised does not keep others waiting."""
+        return now < self.stands_until(cool_down) <= now + cool_down + LATE
+
 
 @dataclass
 class AlertsState:
@@ -72,7 +76,9 @@ class AlertsState:
 
 def _raised(state: AlertsState, event: e.AlertRaised) -> None:
     state.alerts = event.alert
-    state.raised[f"{event.kind} {event.level}"] = Raised(event.alert, event.recorded_at, event.targets)
+    state.raised[f"{event.kind} {event.level}"] = Raised(
+        event.alert, event.clock_at or event.recorded_at, event.targets
+    )
 
 
 def _suppressed(state: AlertsState, event: e.AlertSuppressed) -> None:
@@ -84,7 +90,7 @@ def _suppressed(state: AlertsState, event: e.AlertSuppressed) -> None:
 def _delivered(state: AlertsState, event: e.AlertDelivered) -> None:
     raised = state.numbered(event.alert)
     if raised:
-        raised.delivered[event.target] = event.recorded_at
+        raised.delivered[event.target] = event.clock_at or event.recorded_at
         raised.failed.pop(event.target, None)
 
 
@@ -126,11 +132,11 @@ class Alerts(Aggregate):
         return {"cycle_id": order.cycle_id, "recorded": len(self.pending_events) > before, **answer}
 
     def _raise(self, order: c.RaiseAlert, stamp: Stamp) -> Answer:
-        message, now = reason_of(order.message, "the message"), stamp.recorded_at
+        message, now = reason_of(order.message, "the message"), stamp.now
         hours = usd(order.cool_down_hours, "the cool-down")
         cool_down = timedelta(microseconds=int(hours * 3_600_000_000))
         last = self.state.raised.get(f"{order.kind} {order.level}")
-        if last is None or now >= last.stands_until(cool_down):
+        if last is None or not last.stands(cool_down, now):
             alert = self.state.alerts + 1
             self.record(
                 stamp,
@@ -139,6 +145,7 @@ class Alerts(Aggregate):
                 kind=order.kind,
                 level=order.level,
                 message=message,
+                clock_at=_clock_at(stamp),
                 threshold_percent=order.threshold_percent,
                 discrepancy_percent=order.discrepancy_percent,
                 targets=tuple(name_of(t, "the label of a target") for t in order.targets),
@@ -165,14 +172,19 @@ class Alerts(Aggregate):
             "attempts": order.attempts,
         }
         if order.error is None:
-            self.record(stamp, e.AlertDelivered, **facts)
+            self.record(stamp, e.AlertDelivered, **facts, clock_at=_clock_at(stamp))
             return {"alert": order.alert, "retry_at": None}
         raised = self.state.numbered(order.alert)
         failed = raised.failed.get(order.target) if raised else None
         times = min(failed.times if failed else 0, 10)
-        retry_at = stamp.recorded_at + min(FIRST_RETRY * 2**times, LONGEST_RETRY)
+        retry_at = stamp.now + min(FIRST_RETRY * 2**times, LONGEST_RETRY)
         self.record(stamp, e.AlertFailed, **facts, error=reason_of(order.error, "the error"), retry_at=retry_at)
         return {"alert": order.alert, "retry_at": time_text(retry_at)}
+
+
+def _clock_at(stamp: Stamp) -> datetime | None:
+    """What the clock shows, where that is not what is recorded."""
+    return None if stamp.now == stamp.recorded_at else stamp.now
 
 
 def _still_to_reach(last: Raised, targets: Iterable[str], now: datetime) -> tuple[list[str], dict[str, str]]:
@@ -183,7 +195,7 @@ def _still_to_reach(last: Raised, targets: Iterable[str], now: datetime) -> tupl
             continue
         failed, begun = last.failed.get(target), last.at + IN_FLIGHT if target in last.targets else now
         later = failed.retry_at if failed else begun
-        if now >= later:
+        if now >= later or later > now + LONGEST_RETRY + LATE:
             deliver.append(target)
         else:
             waiting[target] = time_text(later)

@@ -34,11 +34,12 @@ class Limits(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """One thing that is not as it should be; `code` is stable."""
+    """One thing that is not as it should be; `code` is stable, `provider` is None where it concerns them all."""
 
     level: str
     code: str
     message: str
+    provider: str | None = None
 
 
 class Health(NamedTuple):
@@ -92,19 +93,31 @@ def _of_evidence(
     for p in figures.providers:
         if p.compared.grade == UNVERIFIED and figures.compared.grade != UNVERIFIED and p.spent:
             yield Reason(
-                WARNING, "unverified", f"the {dollars(p.spent)} of {_named(p.name)} were compared with nothing"
+                WARNING, "unverified", f"the {dollars(p.spent)} of {_named(p.name)} were compared with nothing", p.name
             )
     if figures.compared.grade == POOR:
         apart = plain(shown(figures.compared.percent or Decimal(0), 2))
         yield Reason(WARNING, "poor", f"{dollars(figures.compared.diff)} are unexplained, {apart} % apart")
-    for pace in expected.paces:
-        age = days(min(now, period.ends) - pace.measured_at)
+    yield from _stale(figures, expected, period, now, limits)
+
+
+def _stale(figures: TieOut, expected: Forecast, period: Period, now: datetime, limits: Limits) -> Iterable[Reason]:
+    """Providers that nothing measured of late, and those whose meters run on while nobody looks."""
+    since = "before the end" if now > period.ends else "ago"
+    measured = {pace.provider: pace.measured_at for pace in expected.paces}
+    for p in figures.providers:
+        if p.name not in measured:
+            continue
+        age = days(min(now, period.ends) - measured[p.name])
         if age > limits.stale_days:
-            yield Reason(
-                WARNING,
-                "stale",
-                f"{_named(pace.provider)} was last measured {int(age)} days {'before the end' if now > period.ends else 'ago'}: read it again",
-            )
+            told = f"{_named(p.name)} was last measured {int(age)} days {since}: read it again"
+            yield Reason(WARNING, "stale", told, p.name)
+        elif p.has_both:
+            oldest = min(p.looks, key=lambda look: look.current.measured_at)
+            age = days(min(now, period.ends) - oldest.current.measured_at)
+            if age > limits.stale_days:
+                told = f"'{oldest.name}' was last read {int(age)} days {since}: what meters counted since was compared with nothing"
+                yield Reason(WARNING, "stale", told, p.name)
 
 
 def _named(provider: str) -> str:

@@ -103,7 +103,8 @@ class Odometer(Aggregate):
         """Do what an order says, or refuse it."""
         if not order.provider or name_of(order.provider, "the provider") != order.provider:
             raise RuleRefused(
-                f"an odometer needs a provider without spaces around it, like groq, not {order.provider[:50]!r}", code="name"
+                f"an odometer needs a provider without spaces around it, like groq, not {order.provider[:50]!r}",
+                code="name",
             )
         before = len(self.pending_events)
         if isinstance(order, c.FeedCycle):
@@ -263,10 +264,13 @@ class Odometer(Aggregate):
                 amount=amount,
                 measured_at=measured_at,
             )
-            yield order, [
-                f"{in_words(first, last)} no reading: what cycle {feed.cycle} is told leaves that out"
-                for first, last in spans(gaps)
-            ]
+            yield (
+                order,
+                [
+                    f"{in_words(first, last)} no reading: what cycle {feed.cycle} is told leaves that out"
+                    for first, last in spans(gaps)
+                ],
+            )
 
 
 def _require_time(month: Month, read_at: datetime, stamp: Stamp, *, corrects: bool) -> None:

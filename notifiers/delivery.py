@@ -95,9 +95,10 @@ class _NoRedirects(HTTPRedirectHandler):
 
 def _webhook(target: Target, notice: Notice, timeout: float) -> None:
     """POST the JSON text; any answer of 2xx is fine."""
-    headers = {"Content-Type": "application/json", "User-Agent": "mecris"}
+    address, credentials = target.request()
+    headers = {"Content-Type": "application/json", "User-Agent": "mecris", **credentials}
     try:
-        request = Request(target.url, notice.body.encode(), headers, method="POST")  # noqa: S310  # only http and https come here
+        request = Request(address, notice.body.encode(), headers, method="POST")  # noqa: S310  # only http and https come here
         with build_opener(_NoRedirects).open(request, timeout=timeout):
             return
     except HTTPError as error:

@@ -248,9 +248,7 @@ class Dispatches:
 
     def sources(self) -> list[str]:
         """Who billed anything of this run."""
-        rows = self.connection.execute(
-            _SOURCES, {"run_id": self.run_id, "run": self.run, "position": self.position}
-        )
+        rows = self.connection.execute(_SOURCES, {"run_id": self.run_id, "run": self.run, "position": self.position})
         return [source for (source,) in rows]
 
     def reconciliations(self, limit: int) -> Iterable[dict[str, Any]]:

@@ -16,6 +16,7 @@ class Receiver:
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.credentials: list[str | None] = []
         self.attempts = 0
         self.ways: list[str] = ["ok"]
         self.released = Event()
@@ -50,6 +51,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             if ANSWERS[way] < 300:
                 receiver.received.append(json.loads(body))
                 receiver.paths.append(self.path)
+                receiver.credentials.append(self.headers["Authorization"])
 
         do_GET = do_POST  # noqa: N815  # the name that the server looks for
 

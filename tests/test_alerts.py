@@ -12,7 +12,7 @@ import pytest
 from clocks import Clock
 from receiver import Receiver, receiving
 
-from mecris.books import Books
+from mecris.books import Books, settings
 from mecris.cli.main import run
 from mecris.domain import commands as c
 from mecris.domain.errors import AmountRefused, NotFound, RuleRefused, Unavailable
@@ -53,6 +53,12 @@ def say(books: Books, meter: str, console: str) -> None:
 
 def alert(books: Books, threshold: str = "5", *notify: str, **more: Any) -> dict[str, Any]:
     return books.alert(threshold, 1, notify=notify, patience=QUICK, **more)
+
+
+def label(url: str) -> str:
+    """What a target is called."""
+    (target,) = targets([url])
+    return target.label
 
 
 def logged(books: Books) -> list[tuple[str, int]]:
@@ -128,9 +134,7 @@ def test_a_threshold_must_be_a_percentage(books: Books) -> None:
 def test_a_dry_run_records_and_sends_nothing(books: Books, receiver: Receiver) -> None:
     position = books.position
     told = alert(books, "5", receiver.url + SECRET, dry_run=True)
-    assert [(a["kind"], a["targets"]) for a in told["alerts"]] == [
-        ("discrepancy", [receiver.url.rpartition("/hook")[0]])
-    ]
+    assert [(a["kind"], a["targets"]) for a in told["alerts"]] == [("discrepancy", [label(receiver.url + SECRET)])]
     assert (books.position, receiver.attempts) == (position, 0)
 
 
@@ -162,7 +166,8 @@ def test_no_secret_reaches_the_log(books: Books, receiver: Receiver, tmp_path: P
     host = receiver.url.removeprefix("http://").partition("/")[0]
     alert(books, "5", f"http://ada:{SECRET}@{host}/{SECRET}?{SECRET}")
     assert logged(books) == [("alert-raised", 1), ("alert-failed", 1)]
-    assert [e["target"] for e in books.log() if e["event"] == "alert-failed.v1"] == [f"http://{host}"]
+    (target,) = (e["target"] for e in books.log() if e["event"] == "alert-failed.v1")
+    assert target.startswith(f"http://{host} #")
     books.close()
     assert b"s3cr3t" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
@@ -207,7 +212,7 @@ def test_a_failed_delivery_is_tried_again_and_does_not_consume_the_cool_down(
     assert [(d["delivered"], d["attempts"], d["error"]) for d in found["deliveries"]] == [(False, 3, "HTTP 500")]
     clock.move(seconds=30)
     (found,) = alert(books, "5", receiver.url)["alerts"]
-    assert [w["target"] for w in found["waiting"]] == [receiver.url.rpartition("/hook")[0]]
+    assert [w["target"] for w in found["waiting"]] == [label(receiver.url)]
     assert receiver.attempts == 3, "it waits a minute"
     clock.move(seconds=40)
     alert(books, "5", receiver.url)
@@ -312,7 +317,7 @@ def test_nobody_there_is_told_as_that() -> None:
 def test_other_services_are_reached_through_apprise(books: Books, receiver: Receiver) -> None:
     url = receiver.url.replace("http://", "json://")
     (found,) = alert(books, "5", url)["alerts"]
-    assert [(d["target"], d["delivered"]) for d in found["deliveries"]] == [("json", True)]
+    assert [(d["target"], d["delivered"]) for d in found["deliveries"]] == [(label(url), True)]
     assert receiver.received[0]["message"] == found["message"]
     assert receiver.received[0]["title"] == "Mecris WARNING: discrepancy of cycle 1"
 
@@ -348,7 +353,95 @@ def test_without_apprise_it_is_said_what_to_install(books: Books, monkeypatch: p
 
 def test_labels_hold_no_secret_and_tell_targets_apart() -> None:
     urls = [f"https://u:{SECRET}@example.org:8443/{SECRET}", f"slack://{SECRET}/x", f"slack://{SECRET}/y"]
-    assert [t.label for t in targets(urls)] == ["https://example.org:8443", "slack", "slack #2"]
+    labels = [t.label for t in targets(urls)]
+    assert [label.partition(" #")[0] for label in labels] == ["https://example.org:8443", "slack", "slack"]
+    assert len(set(labels)) == 3
+    assert [t.label for t in targets(urls[::-1])] == labels[::-1], "whatever their order"
+    assert "s3cr3t" not in "".join(labels)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("mailto://ada:{}@example.org?to=x", "mailto://ada:other@example.org?to=x"),
+        ("https://ada:{}@example.org/hook", "https://ada:other@example.org/hook"),
+        ("json://example.org/?password={}", "json://example.org/?password=other"),
+    ],
+)
+def test_another_password_is_no_other_target_and_cannot_be_guessed_by_its_label(one: str, other: str) -> None:
+    assert len(targets([one.format("s3cr3t"), other])) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://example.org/a", "https://example.org/b"),
+        ("mailto://ada:x@example.org?to=x", "mailto://ada:x@example.org?to=y"),
+        ("mailto://ada:x@example.org", "mailto://eve:x@example.org"),
+    ],
+)
+def test_another_address_of_the_same_host_is_another_target(one: str, other: str) -> None:
+    assert len({t.label for t in targets([one, other])}) == 2
+
+
+def test_user_and_password_go_to_a_webhook_as_credentials(books: Books, receiver: Receiver) -> None:
+    alert(books, "5", receiver.url.replace("http://", "http://ada:p%40ss@"))
+    assert receiver.credentials == ["Basic YWRhOnBAc3M="]
+
+
+def test_another_url_of_a_host_that_was_told_is_told_too(books: Books, receiver: Receiver) -> None:
+    alert(books, "5", receiver.url + "a")
+    alert(books, "5", receiver.url + "b")
+    assert receiver.paths == ["/hook/a", "/hook/b"]
+
+
+# -- clocks, and more than fits -------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_was_ahead_once_silences_nobody(books: Books, receiver: Receiver, clock: Clock) -> None:
+    clock.set("2026-09-10T09:00:00Z")
+    books.handle(c.ChangeThresholds(cycle_id=1, excellent=1, good=2, fair=3))
+    clock.set("2025-09-10T10:00:00Z")
+    alert(books, "5", receiver.url)
+    clock.move(hours=1)
+    alert(books, "5", receiver.url)
+    assert len(receiver.received) == 1, "the cool-down is that of the clock"
+    clock.move(hours=6)
+    alert(books, "5", receiver.url)
+    assert len(receiver.received) == 2
+
+
+def test_what_a_clock_far_ahead_raised_holds_nobody_up(books: Books, receiver: Receiver, clock: Clock) -> None:
+    clock.set("2026-09-10T09:00:00Z")
+    alert(books, "5", receiver.url)
+    clock.set("2025-09-10T10:00:00Z")
+    found = {a["kind"]: a for a in alert(books, "5", receiver.url)["alerts"]}
+    assert found["discrepancy"]["raised"] is True
+
+
+def test_a_failure_under_a_clock_far_ahead_is_retried(books: Books, receiver: Receiver, clock: Clock) -> None:
+    alert(books, "5")
+    receiver.answers("error")
+    clock.set("2025-09-10T14:59:00Z")
+    alert(books, "5", receiver.url)
+    clock.set("2025-09-10T09:10:00Z")
+    receiver.answers("ok")
+    alert(books, "5", receiver.url)
+    assert len(receiver.received) == 1
+
+
+def test_many_reasons_are_one_message_of_bearable_length(books: Books) -> None:
+    for n in range(60):
+        source = c.RecordSource(
+            cycle_id=1,
+            source=f"meter {n}",
+            type="realtime",
+            provider="a provider of a long name " * 4 + str(n),
+            amount=1,
+        )
+        books.handle(source)
+    found = {a["kind"]: a for a in alert(books)["alerts"]}
+    assert found["health"]["message"].endswith("; and 56 more (mecris budget status)")
 
 
 # -- the settings and the command line --------------------------------------------------------------------------------
@@ -365,6 +458,19 @@ def test_limits_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv("MECRIS_STALE_DAYS", wrong)
         with pytest.raises(AmountRefused, match="MECRIS_STALE_DAYS"):
             Books.open(tmp_path / "a.db")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ATTEMPTS", "0"), ("ATTEMPTS", "2.5"), ("ATTEMPTS", "6"), ("TIMEOUT_SECONDS", "0"), ("TIMEOUT_SECONDS", "21")],
+)
+def test_patience_is_bounded(books: Books, monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(f"MECRIS_DELIVERY_{variable}", value)
+    with pytest.raises(AmountRefused, match=f"MECRIS_DELIVERY_{variable} is {value}"):
+        books.alert("5", 1)
+    monkeypatch.setenv("MECRIS_DELIVERY_ATTEMPTS", "1")
+    monkeypatch.setenv("MECRIS_DELIVERY_TIMEOUT_SECONDS", "2")
+    assert settings.patience() == Patience(attempts=1, timeout=2)
 
 
 def test_an_alert_through_the_command_line(
@@ -387,10 +493,9 @@ def test_an_alert_through_the_command_line(
     monkeypatch.setenv("MECRIS_NOTIFY", receiver.url)
     code, out, err = m("alert", "--threshold", "5", "--cycle", "1")
     assert (code, out) == (OVER, "cycle 1: FAIR, 10 % apart (threshold 5 %); health GOOD\n")
-    host = receiver.url.rpartition("/hook")[0]
     assert err == (
         "warning: WARNING, cycle 1: $1.00 apart (10 %), over the threshold of 5 %; see mecris budget discrepancies --cycle 1\n"
-        f"  raised as alert 1\n  delivered to {host} (1 attempt)\n"
+        f"  raised as alert 1\n  delivered to {label(receiver.url)} (1 attempt)\n"
     )
     code, out, err = m("alert", "--threshold", "5", "--cycle", "1", "--json")
     assert (code, json.loads(out)["alerts"][0]["raised"]) == (OVER, False)

@@ -89,9 +89,9 @@ Cycle 1  2025-08-06 to 2025-09-30  ended
   remaining    19.54
 
   EXCELLENT  0.00 apart (0 %)
-  WARNING    'claude' was last measured 20 days before the end: read it again
+  health     WARNING: 'claude' was last measured 20 days before the end: read it again
   burn       0.15 a day
-  forecast   8.58 spent by the end, 16.38 left
+  forecast   8.58 expected by its end, 16.38 left
 """,
         "",
     )

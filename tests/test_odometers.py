@@ -476,7 +476,7 @@ def test_a_reopened_cycle_is_told_what_the_counter_shows_by_now(books: Books, cl
     assert any("was closed" in w for w in read(books, "5")["warnings"])
     assert told(books) == "3"
     answer = books.handle(c.ReopenCycle(cycle_id=1, reason="late spend"))
-    assert [f["amount_usd"] for f in answer["fed"]] == [Decimal("5")]
+    assert [f["amount_usd"] for f in answer["fed"]] == [Decimal(5)]
     assert told(books) == "5"
 
 

@@ -376,7 +376,7 @@ def test_cycles_and_counters_together_count_nothing_twice(books: Books, clock: C
         "cycles_spent_usd": Decimal("6.8"),
         "odometers_spent_usd": Decimal("0.4"),
         "remaining_usd": Decimal("33.2"),
-        "unverified_usd": Decimal("6.8"),
+        "unverified_usd": Decimal("7.2"),  # all of it
     }
     notes = "\n".join(told["notes"])
     assert "the cycles cover different days, so their sum is of no one period" in notes
@@ -388,6 +388,90 @@ def test_cycles_and_counters_together_count_nothing_twice(books: Books, clock: C
     assert told["cycles"] == []
     assert "no cycle is current" in told["notes"][0]
     assert "the counter of 'groq' has no reading of 2026-01" in "\n".join(told["notes"])
+
+
+def test_a_counter_of_a_provider_that_a_cycle_holds_is_not_added(books: Books) -> None:
+    metered(books, "5", "11", "groq meter", "groq")
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="4.80"))
+    told = books.unified()
+    assert (told["summary"]["spent_usd"], told["summary"]["odometers_spent_usd"]) == (5, 0)
+    assert told["notes"][0] == (
+        "cycle 1 holds 'groq' by other sources, so its counter is not added again: "
+        "`mecris odometer feed --provider groq --cycle 1` lets them be compared"
+    )
+
+
+def test_a_counter_that_a_fed_cycle_refused_is_added(books: Books) -> None:
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="4.80"))
+    told = books.unified()
+    assert told["summary"]["spent_usd"] == Decimal("4.8")
+    assert told["notes"][0] == (
+        "cycle 1 is fed by the counter of 'groq' but was not told of it: see mecris odometer status"
+    )
+
+
+def test_nothing_at_all_is_summed_up_as_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--books", str(tmp_path / "new.db"), "budget", "unified"]) == 0
+    assert capsys.readouterr().out == "nothing to sum up: no cycle is current, and there is no odometer\n"
+
+
+def commands(books: Books) -> list[str]:
+    return [r["command"] for r in books.narrative(1)["recommendations"]]
+
+
+def test_what_is_recommended_names_the_source_that_is_meant(books: Books, clock: Clock) -> None:
+    looked(books, "2", "10", "the bill", "acme corp")
+    assert commands(books) == [
+        "mecris budget add-source --cycle 1 --name 'the bill' --amount USD",
+        "mecris budget add-source --cycle 1 --name 'acme corp meter' --type realtime --provider 'acme corp' --amount USD",
+    ]
+    metered(books, "2", "10", "log", "acme corp")
+    assert not [name for name in commands(books) if "add-source" in name]
+    clock.set("2025-09-20T00:00:00Z")
+    assert commands(books)[0] == "mecris budget add-source --cycle 1 --name 'the bill' --amount USD"
+
+
+def test_an_odometer_is_read_and_not_typed_into_the_cycle(books: Books, clock: Clock) -> None:
+    books.handle(c.ReadOdometer(provider="groq", amount_usd=1))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    clock.set("2025-09-25T00:00:00Z")
+    assert commands(books)[0] == "mecris odometer record --provider groq VALUE"
+
+
+def test_too_many_plugs_are_to_be_reversed(books: Books) -> None:
+    metered(books, "2", "10")
+    looked(books, "5", "10")
+    books.handle(c.ApplyPlug(cycle_id=1, square=True, reason="x"))
+    metered(books, "4", "10")
+    assert "mecris budget unplug --cycle 1 --plug N --reason T" in commands(books)
+    assert not [name for name in commands(books) if "--square" in name]
+
+
+def test_a_cycle_that_is_not_settled_is_closed_by_accepting(books: Books, clock: Clock) -> None:
+    metered(books, "2", "10")
+    clock.set("2025-10-05T00:00:00Z")
+    assert commands(books)[-1] == "mecris budget cycle close --cycle 1 --accept --reason T"
+
+
+def test_a_meter_that_runs_does_not_hide_that_nobody_looks(books: Books, clock: Clock) -> None:
+    looked(books, "2", "02")
+    metered(books, "2", "02")
+    clock.set("2025-09-12T00:00:00Z")
+    metered(books, "3", "11")
+    (reason,) = books.status(1)["health"]["reasons"]
+    assert (reason["code"], reason["provider"]) == ("stale", "")
+    assert (
+        reason["message"] == "'console' was last read 10 days ago: what meters counted since was compared with nothing"
+    )
+
+
+def test_what_ran_out_is_told_as_past(books: Books, capsys: pytest.CaptureFixture[str]) -> None:
+    metered(books, "31", "11")
+    looked(books, "31", "11")
+    assert run(["--books", str(books.file.where), "budget", "forecast", "--cycle", "1"]) == 0
+    assert ", ran out on 2025-09-1" in capsys.readouterr().out
 
 
 # -- the command line -----------------------------------------------------------------------------------------------
@@ -412,10 +496,10 @@ def test_a_forecast_in_words(story: str, capsys: pytest.CaptureFixture[str]) -> 
         "Cycle 1  2025-08-06 to 2025-09-30  ended",
         "",
         "  19.54 left of 24.96",
-        "  WARNING    $5.31 are unexplained, 97.97 % apart",
-        "  WARNING    the unnamed provider was last measured 20 days before the end: read it again",
+        "  health     WARNING: $5.31 are unexplained, 97.97 % apart",
+        "             WARNING: the unnamed provider was last measured 20 days before the end: read it again",
         "  burn       0.15 a day",
-        "  forecast   8.58 spent by the end, 16.38 left",
+        "  forecast   8.58 expected by its end, 16.38 left",
     ]
 
 
