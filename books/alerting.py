@@ -147,7 +147,7 @@ def _deliver(books: "Books", raised: Answer, target: Target, notice: Notice, pat
     }
 
 
-def told_of(book: Book, outlook: Outlook, threshold: Decimal, *, dry: bool) -> Answer:
+def told_of(book: Book, outlook: Outlook, threshold: Decimal, *, closed: bool, dry: bool) -> Answer:
     """What was looked at."""
     compared = book.figures.compared
     return Answer(
@@ -157,5 +157,6 @@ def told_of(book: Book, outlook: Outlook, threshold: Decimal, *, dry: bool) -> A
         diff_usd=compared.diff,
         grade=compared.grade,
         health=outlook.health.level,
+        closed=closed,
         dry_run=dry,
     )

@@ -254,8 +254,9 @@ class Books:
         with self._asking() as ask:
             book = self._book(ask, cycle_id, None, None)
             outlook = ask.outlook(book)
-            told = alerting.told_of(book, outlook, bound, dry=dry_run)
-            found = list(alerting.findings(book, outlook, ask.is_closed(book), bound, self.limits))
+            closed = ask.is_closed(book)
+            told = alerting.told_of(book, outlook, bound, closed=closed, dry=dry_run)
+            found = list(alerting.findings(book, outlook, closed, bound, self.limits))
         if dry_run:
             return alerting.dry_run(found, told, notify)
         return alerting.alert(self, book, found, told, notify, patience or settings.patience())

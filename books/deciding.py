@@ -1,10 +1,13 @@
 """Which aggregates an order is about, and in which order they decide. Everything that one order leads to is one write."""
 
+from collections.abc import Iterable
+
 from ..domain import commands as c
 from ..domain.closing import carry, take_over
 from ..domain.cycle import BudgetCycle
 from ..domain.errors import Refused, RuleRefused
 from ..domain.ids import cycle_in
+from ..domain.odometer import Odometer
 from .answers import Answer
 from .desk import Desk
 
@@ -57,7 +60,10 @@ def _odometer(order: c.OdometerCommand, desk: Desk) -> Answer:
     if not isinstance(order, c.ReadOdometer | c.FeedCycle):
         return answer
     fed: list[Answer] = []
-    warnings = list(answer["warnings"])
+    warnings = [
+        *answer["warnings"],
+        *(_look_alikes(odometer, desk) if odometer.version == len(odometer.pending_events) else ()),
+    ]
     for reading, gaps in odometer.readings_for_cycles():
         number, was = reading.cycle_id, before.get(reading.cycle_id)
         if isinstance(order, c.FeedCycle):
@@ -71,6 +77,13 @@ def _odometer(order: c.OdometerCommand, desk: Desk) -> Answer:
             fed.append(told)
             warnings += gaps
     return Answer(answer | {"recorded": answer["recorded"] or bool(fed), "fed": fed, "warnings": warnings})
+
+
+def _look_alikes(odometer: Odometer, desk: Desk) -> Iterable[str]:
+    """Names of new counters that differ from others only in case: most often a slip."""
+    for other in desk.odometers():
+        if other != odometer.provider and other.casefold() == odometer.provider.casefold():
+            yield f"'{odometer.provider}' is another provider than '{other}': their counters are kept apart"
 
 
 def _caught_up(answer: Answer, desk: Desk) -> Answer:

@@ -63,6 +63,9 @@ class Desk(Protocol):
     def odometers_feeding(self, number: int) -> list[Odometer]:
         """The counters that feed a cycle."""
 
+    def odometers(self) -> list[str]:
+        """The providers whose counters are known."""
+
     def alerts(self, number: int) -> Alerts:
         """The alerts of a cycle."""
 
@@ -163,6 +166,11 @@ class Held(InHand):
         follow.catch_up(self.connection)
         feeds = odometers.feeds(self.connection, positions.head(self.connection).position)
         return [self.odometer(provider) for provider, cycle in feeds if cycle == number]
+
+    def odometers(self) -> list[str]:
+        """The providers whose counters were known before this order."""
+        follow.catch_up(self.connection)
+        return odometers.providers(self.connection, positions.head(self.connection).position)
 
     def alerts(self, number: int) -> Alerts:
         """The alerts at the end of the log, or the first."""

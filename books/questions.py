@@ -192,6 +192,8 @@ class Questions(Asked):
             "target_usd": cycle.target,
             "budget_usd": budget_usd,
             "state": "closed" if closed else period.state(moment.clock),
+            "closed": _closed(closed),
+            "rolled_over_to": ledger.heir(self.connection, cycle.id, moment.position),
             "notes": cycle.notes,
             "timezone": period.timezone,
             "days_left": period.days_left(moment.clock),
@@ -237,6 +239,12 @@ class Questions(Asked):
             _row(book, named[id], reading) | {"stated": reading.stated, "retracted": retracted}
             for id, reading, retracted in book.readings.all()
         ]
+
+
+def _closed(closing: ledger.Closing | None) -> dict[str, Any] | None:
+    if closing is None:
+        return None
+    return {"at": time_text(closing.at), "by": closing.by, "accepted": closing.accepted, "reason": closing.reason}
 
 
 def _text(moment: datetime | None) -> str | None:

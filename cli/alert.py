@@ -34,6 +34,7 @@ def alert(threshold: Any, cycle_id: int | None, notify: tuple[str, ...], dry_run
         click.echo(
             f"cycle {answer['cycle_id']}: {show.grade(answer['grade'])}, {apart} (threshold {show.share(answer['threshold_percent'])}); "
             f"health {show_outlook.level(answer['health'])}"
+            + ("; closed, so nobody is told" if answer["closed"] else "")
         )
     for found in answer["alerts"]:
         tell(f"{click.style('warning', fg='yellow')}: {found['level']}, {found['message']}")

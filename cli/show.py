@@ -70,6 +70,8 @@ def status(s: dict[str, Any]) -> str:
     title = f"Cycle {cycle['id']}  {cycle['start_date']} to {cycle['end_date']}  {days(cycle)}"
     if cycle["notes"]:
         title += f"\n{cycle['notes']}"
+    if cycle["closed"]:
+        title += f"\n{_closed(cycle)}"
     rows = [
         (
             "budget",
@@ -94,6 +96,13 @@ def status(s: dict[str, Any]) -> str:
     if len(s["providers"]) > 1:
         lines += ["", providers(s["providers"])]
     return "\n".join([*lines, *asked(s)])
+
+
+def _closed(cycle: dict[str, Any]) -> str:
+    closed, heir = cycle["closed"], cycle["rolled_over_to"]
+    told = f"closed at {when(closed['at'])} by {closed['by']}"
+    told += f", what is left went to cycle {heir}" if heir else ""
+    return told + (f"; accepted ({closed['reason']}): {'; '.join(closed['accepted'])}" if closed["accepted"] else "")
 
 
 def _coverage(percent: Decimal | None) -> str:

@@ -1,5 +1,6 @@
 """Questions to the tables of budgets: what was known of a cycle as of a position, and what had been measured by a time."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -48,20 +49,33 @@ def _cycle(row: tuple[Any, ...]) -> Cycle:
 
 
 class Closing(NamedTuple):
-    """A cycle that was closed: when, and what was left of it."""
+    """A cycle that was closed: when and by whom, what was left of it, and what was accepted, with the reason."""
 
     at: datetime
+    by: str
     remaining: Decimal
+    accepted: list[str]
+    reason: str | None
 
 
 def closing(connection: sqlite3.Connection, cycle: int, position: int) -> Closing | None:
     """How a cycle was closed, if it was closed as of a position."""
     row = connection.execute(
-        "SELECT closed, recorded_at, remaining_usd FROM budget_closing WHERE cycle_id = ? AND position <= ? "
+        "SELECT closed, recorded_at, recorded_by, remaining_usd, accepted, reason FROM budget_closing WHERE cycle_id = ? AND position <= ? "
         "ORDER BY position DESC LIMIT 1",
         (cycle, position),
     ).fetchone()
-    return Closing(from_text(row[1]), Decimal(row[2])) if row and row[0] else None
+    if not row or not row[0]:
+        return None
+    return Closing(from_text(row[1]), row[2], Decimal(row[3]), json.loads(row[4]), row[5])
+
+
+def heir(connection: sqlite3.Connection, cycle: int, position: int) -> int | None:
+    """The cycle that got what was left of one, as of a position."""
+    row = connection.execute(
+        "SELECT to_cycle FROM budget_roll_over WHERE from_cycle = ? AND position <= ? LIMIT 1", (cycle, position)
+    ).fetchone()
+    return row[0] if row else None
 
 
 @exactly

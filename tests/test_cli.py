@@ -127,6 +127,8 @@ def test_the_founding_story_in_json(founded: Mecris) -> None:
         "target_usd": 24.96,
         "budget_usd": 24.96,
         "state": "ended",
+        "closed": None,
+        "rolled_over_to": None,
         "notes": None,
         "timezone": "UTC",
         "days_left": 0,

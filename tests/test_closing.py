@@ -364,3 +364,20 @@ def test_a_month_closed_rolled_over_reopened_corrected_and_closed_again(
         "cycle-closed.v1",
         "remainder-carried.v1",
     ]
+
+
+def test_a_closed_cycle_says_when_it_was_closed_by_whom_and_who_got_the_rest(
+    books: Books, capsys: pytest.CaptureFixture[str]
+) -> None:
+    books.handle(c.RecordSource(cycle_id=1, source="x", type="realtime", provider="x", amount=1))
+    position = books.position
+    books.handle(close(accept=True, reason="fine"))
+    books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=0, roll_over_from=1))
+    cycle = books.status(1)["cycle"]
+    assert (cycle["closed"]["by"], cycle["closed"]["reason"], cycle["rolled_over_to"]) == ("ada", "fine", 3)
+    before = books.status(1, as_of=position)["cycle"]
+    assert (before["closed"], before["rolled_over_to"]) == (None, None)
+    assert run(["--books", str(books.file.where), "budget", "status", "--cycle", "1"]) == 0
+    assert " by ada, what is left went to cycle 3; accepted (fine): " in capsys.readouterr().out
+    assert run(["--books", str(books.file.where), "budget", "alert", "--cycle", "1", "--threshold", "1"]) == 0
+    assert capsys.readouterr().out.endswith("; closed, so nobody is told\n")

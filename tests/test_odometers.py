@@ -529,3 +529,17 @@ def test_names_that_cannot_be_used_are_refused(books: Books) -> None:
     refused(books, c.ReadOdometer(provider="groq ", amount_usd=1), "name", "without spaces")
     cycle(books, "2025-09-01", "2025-09-30")
     refused(books, c.FeedCycle(provider="g" * 195, cycle_id=1), "name")
+
+
+def test_the_first_hour_of_a_month_is_no_pace_of_a_day(books: Books, clock: Clock) -> None:
+    clock.set("2025-09-01T01:00:00Z")
+    read(books, "0.50")
+    (groq,) = books.odometers()["odometers"]
+    assert groq["daily_average_usd"] == Decimal("0.5")
+
+
+def test_a_counter_whose_name_looks_like_another_is_told(books: Books) -> None:
+    read(books, "1")
+    answer = books.handle(c.ReadOdometer(provider="Groq", amount_usd=1))
+    assert answer["warnings"] == ["'Groq' is another provider than 'groq': their counters are kept apart"]
+    assert books.handle(c.ReadOdometer(provider="Groq", amount_usd=2))["warnings"] == []

@@ -326,6 +326,42 @@ def test_limits_move_where_health_changes(tmp_path: Path, clock: Clock) -> None:
         assert health(books) == ("WARNING", ["nearly-spent", "stale"])
 
 
+# -- bounds ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_range_lies_between_the_pace_of_the_week_and_that_of_the_cycle(books: Books) -> None:
+    metered(books, "20", "02")
+    metered(books, "21", "11")
+    told = expected(books)
+    week, cycle = Decimal(7) / 9 / 7, Decimal("2.1")  # dollars a day: a dollar in nine days, 21 in ten
+    assert abs(told["spent_low_usd"] - (21 + 20 * week)) < Decimal("0.00001")
+    assert told["spent_usd"] == told["spent_low_usd"]
+    assert abs(told["spent_high_usd"] - (21 + 20 * cycle)) < Decimal("0.00001")
+    assert told["remaining_low_usd"] == 30 - told["spent_high_usd"]
+
+
+def test_what_a_meter_took_back_is_no_pace(books: Books) -> None:
+    metered(books, "10", "05")
+    metered(books, "4", "11")
+    assert burn(books)["per_day_7d_usd"] == 0
+    assert expected(books)["spent_usd"] == 4
+
+
+def test_today_is_that_of_the_providers_that_were_measured_today(books: Books, clock: Clock) -> None:
+    clock.set("2025-09-11T12:00:00Z")
+    metered(books, "11", "2025-09-11T12:00:00Z", "one", "one")
+    metered(books, "20", "10", "other", "other")
+    assert burn(books)["today_usd"] == Decimal("0.52381"), "half a day of eleven in ten and a half"
+
+
+def test_a_reading_of_exactly_the_stale_age_is_not_stale(books: Books, clock: Clock) -> None:
+    metered(books, "5", "11")
+    looked(books, "5", "11")
+    clock.set("2025-09-17T23:59:59Z")  # the next look is at midnight
+    assert health(books) == ("GOOD", [])
+    assert health(books) == ("WARNING", ["stale"])
+
+
 # -- summaries ----------------------------------------------------------------------------------------------------------
 
 
