@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from ..domain.counter import NO_DATA, days, listed, pace_of, reminders, state_of
+from ..domain.counter import NO_DATA, listed, pace_of, reminders, state_of
 from ..domain.errors import NotFound
 from ..domain.money import exactly, shown
 from ..domain.month import Month
-from ..domain.period import When, end_of, time_text
+from ..domain.period import When, days, end_of, time_text
 from ..projections import odometers
 from .answers import Answer, estimate
 from .moments import ALWAYS, Asked, Moment

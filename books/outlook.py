@@ -4,11 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from ..domain.counter import days
 from ..domain.forecast import Curve, Forecast, Range, forecast
 from ..domain.health import Health, Limits, health
 from ..domain.money import shown
-from ..domain.period import time_text
+from ..domain.period import days, time_text
 from ..domain.tie_out import TieOut
 from .answers import estimate
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .money import SHOW, ZERO
 from .month import Month, months
-from .period import Period
+from .period import Period, days
 
 NO_DATA, OPEN, DUE, FINAL = "no_data", "open", "due", "final"
 DUE_DAYS = 3
@@ -65,11 +65,6 @@ def pace_of(month: Month, shown: Shown) -> Pace:
     elapsed = max(read_at - month.begins, DAY)
     per_day = SHOW.divide(shown.amount, days(elapsed))
     return Pace(per_day, SHOW.add(shown.amount, SHOW.multiply(per_day, days(month.ends - read_at))))
-
-
-def days(span: timedelta) -> Decimal:
-    """A span in days, exactly to the microsecond."""
-    return SHOW.divide(Decimal(span // timedelta(microseconds=1)), Decimal(86_400_000_000))
 
 
 class Reminder(NamedTuple):

@@ -10,9 +10,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from .counter import days
 from .money import SHOW, ZERO, exactly
-from .period import Period
+from .period import Period, days
 from .tie_out import Ledger, Provider, Reading, Source, TieOut
 
 WEEK, DAY = timedelta(days=7), timedelta(days=1)

@@ -5,11 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from .counter import days
 from .forecast import Forecast
 from .grading import POOR, UNVERIFIED
 from .money import EXACT, dollars, exactly, plain, shown
-from .period import Period
+from .period import Period, days
 from .tie_out import TieOut
 
 GOOD, WARNING, CRITICAL = "GOOD", "WARNING", "CRITICAL"

@@ -2,10 +2,12 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import TimeRefused
+from .money import SHOW
 
 LATE = timedelta(minutes=5)
 """A reading whose time was not stated may have been typed in this late; clocks may differ this much."""
@@ -148,3 +150,8 @@ def _from_iso(text: str) -> datetime | date | None:
         return datetime.fromisoformat(text.replace(" ", "T", 1).replace(" ", "")) if _TIME.fullmatch(text) else None
     except ValueError:
         return None
+
+
+def days(span: timedelta) -> Decimal:
+    """A span in days, exactly to the microsecond."""
+    return SHOW.divide(Decimal(span // timedelta(microseconds=1)), Decimal(86_400_000_000))
