@@ -66,13 +66,19 @@ def _told(reasons: Sequence[Reason]) -> str:
 
 
 def alert(
-    books: "Books", book: Book, found: Sequence[Finding], told: Answer, notify: Sequence[str], patience: Patience
+    books: "Books",
+    book: Book,
+    found: Sequence[Finding],
+    told: Answer,
+    notify: Sequence[str],
+    patience: Patience,
+    by: str | None,
 ) -> Answer:
     """Raise what was found, and deliver it to whoever has not heard of it yet."""
     to = targets(notify)
     for target in to:
         require_apprise(target)
-    alerts = [_raise(books, book, finding, told, to, patience) for finding in found]
+    alerts = [_raise(books, book, finding, told, to, patience, by) for finding in found]
     return Answer(told | {"alerts": alerts})
 
 
@@ -83,7 +89,13 @@ def dry_run(found: Sequence[Finding], told: Answer, notify: Sequence[str]) -> An
 
 
 def _raise(
-    books: "Books", book: Book, finding: Finding, told: Answer, to: Sequence[Target], patience: Patience
+    books: "Books",
+    book: Book,
+    finding: Finding,
+    told: Answer,
+    to: Sequence[Target],
+    patience: Patience,
+    by: str | None,
 ) -> dict[str, Any]:
     limits = books.limits
     cool_down = limits.critical_cool_down_hours if finding.level == CRITICAL else limits.warning_cool_down_hours
@@ -99,9 +111,9 @@ def _raise(
             "cool_down_hours": cool_down,
         }
     )
-    raised = books.handle(order)
+    raised = books.handle(order, recorded_by=by)
     notice = _notice(book, finding, told, raised["alert"])
-    delivered = [_deliver(books, raised, t, notice, patience) for t in to if t.label in raised["deliver"]]
+    delivered = [_deliver(books, raised, t, notice, patience, by) for t in to if t.label in raised["deliver"]]
     return finding._asdict() | {
         "alert": raised["alert"],
         "raised": raised["raised"],
@@ -127,7 +139,9 @@ def _notice(book: Book, finding: Finding, told: Answer, alert: int) -> Notice:
     return Notice(title, finding.message, finding.level, to_json(body))
 
 
-def _deliver(books: "Books", raised: Answer, target: Target, notice: Notice, patience: Patience) -> dict[str, Any]:
+def _deliver(
+    books: "Books", raised: Answer, target: Target, notice: Notice, patience: Patience, by: str | None
+) -> dict[str, Any]:
     outcome = deliver(target, notice, patience)
     noted = books.handle(
         NoteDelivery(
@@ -136,7 +150,8 @@ def _deliver(books: "Books", raised: Answer, target: Target, notice: Notice, pat
             target=target.label,
             attempts=outcome.attempts,
             error=outcome.error,
-        )
+        ),
+        recorded_by=by,
     )
     return {
         "target": target.label,

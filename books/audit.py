@@ -17,7 +17,7 @@ from ..store.faults import told
 from ..store.file import File, address
 from .answers import each_field
 
-EXAMPLES = 20
+EXAMPLES = 30
 """Differences that are named one by one."""
 MOST_FAULTS = 1000
 """Faults after which we stop looking for more."""
@@ -93,7 +93,7 @@ MONEY = (
 """Fields that are numbers although their names do not end in `_usd`."""
 
 
-TIMES = ("recorded_at", "measured_at", "at", "rests_on", "read_at", "retry_at", "until")
+TIMES = ("recorded_at", "measured_at", "at", "rests_on", "read_at", "retry_at", "until", "clock_at", "expires_at")
 """Fields that are moments: stored with six digits of fraction, shown with those there are."""
 
 

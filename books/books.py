@@ -18,15 +18,20 @@ from ..store import positions
 from ..store.file import File
 from . import settings
 from .answers import Answer
+from .moments import ALWAYS
 from .questions import Book, Questions
 
 if TYPE_CHECKING:
+    from ..domain.access import Token
     from ..domain.commands import Command
+    from ..domain.errors import MecrisError
     from ..notifiers.delivery import Patience
     from . import audit
+    from .access import Doorkeeper
     from .costs import Costs
     from .counters import Counters
-    from .writing import Writer
+    from .jobs import Jobs
+    from .writing import Given, Writer
 
 
 def _now() -> datetime:
@@ -88,13 +93,23 @@ class Books:
 
     # -- orders -------------------------------------------------------------------------------------------------
 
-    def handle(self, order: "Command", *, idempotency_key: str | None = None) -> Answer:
+    def handle(self, order: "Command", *, idempotency_key: str | None = None, recorded_by: str | None = None) -> Answer:
         """Do what an order says, durably, or raise a `Refused` and record nothing.
 
         With a key, the same order again is answered with the first answer, and `Answer.replayed` is true;
         another order under the same key is a `KeyReused`. Answers always have `recorded` and `position`.
+        `recorded_by` is who gives this order, if it is not who opened the books.
         """
-        return self._writer.handle(order, idempotency_key)
+        from .writing import Given
+
+        return self._writer.handle(Given(order, idempotency_key, recorded_by))
+
+    def handle_each(self, given: "Sequence[Given]") -> "list[Answer | MecrisError]":
+        """Do what each order says or refuse it, each for itself, all in one durable write.
+
+        For servers: many orders that come at once share one wait for the disk. Returns answers and errors in the order given.
+        """
+        return self._writer.handle_each(given)
 
     def handle_all(self, orders: Iterable["Command"]) -> list[Answer]:
         """Do what all orders say in one durable transaction; if one is refused, nothing is recorded.
@@ -158,6 +173,13 @@ class Books:
         """Every adjustment of a cycle's budget."""
         with self._asking() as ask:
             return ask.adjustments(self._book(ask, cycle_id, as_of, measured_by))
+
+    def plugs(
+        self, cycle_id: int, *, as_of: When | int | None = None, measured_by: When | None = None
+    ) -> list[dict[str, Any]]:
+        """Every plug of a cycle, reversed ones too."""
+        with self._asking() as ask:
+            return ask.plugs(self._book(ask, cycle_id, as_of, measured_by))
 
     def chart(
         self, cycle_id: int | None = None, *, as_of: When | int | None = None, measured_by: When | None = None
@@ -243,6 +265,7 @@ class Books:
         notify: Sequence[str] = (),
         dry_run: bool = False,
         patience: "Patience | None" = None,
+        recorded_by: str | None = None,
     ) -> Answer:
         """Look at the discrepancy and the health of a cycle, raise what is over its threshold, and deliver it.
 
@@ -259,7 +282,56 @@ class Books:
             found = list(alerting.findings(book, outlook, closed, bound, self.limits))
         if dry_run:
             return alerting.dry_run(found, told, notify)
-        return alerting.alert(self, book, found, told, notify, patience or settings.patience())
+        return alerting.alert(self, book, found, told, notify, patience or settings.patience(), recorded_by)
+
+    def alerts(self, cycle_id: int, *, as_of: When | int | None = None) -> list[dict[str, Any]]:
+        """Every alert of a cycle, the newest first, with what came of telling whom."""
+        with self._asking() as ask:
+            return ask.alerts(self._book(ask, cycle_id, as_of, None))
+
+    # -- who may come in, and work that is done later ---------------------------------------------------------------
+
+    def create_token(
+        self, name: str, scope: str, *, expires: When | None = None, recorded_by: str | None = None
+    ) -> Answer:
+        """Make an access token; its secret is in this answer alone (`token`), the books keep a digest."""
+        from .access import create
+
+        return create(self, name, scope, expires, recorded_by)
+
+    def revoke_token(self, name: str, *, reason: str | None = None, recorded_by: str | None = None) -> Answer:
+        """Let a token open nothing any more."""
+        from ..domain.commands import RevokeToken
+
+        return self.handle(RevokeToken(token_name=name, reason=reason), recorded_by=recorded_by)
+
+    def tokens(self, *, as_of: When | int | None = None) -> list[dict[str, Any]]:
+        """Every token with its scope, who made it, and its state; no secrets."""
+        from .access import listed
+
+        with self._asking() as ask:
+            return listed(ask, ask.known("any token", ALWAYS, as_of))
+
+    def admit(self, secret: str) -> "Token":
+        """The token that somebody shows; refuses (`Unauthenticated`) one that is unknown, expired or revoked."""
+        return self._doorkeeper.admit(secret)
+
+    def note_token_uses(self) -> None:
+        """Write down when tokens were used last; for servers, now and then."""
+        self._doorkeeper.note_uses()
+
+    @cached_property
+    def _doorkeeper(self) -> "Doorkeeper":
+        from .access import Doorkeeper
+
+        return Doorkeeper(self.file, self._clock)
+
+    @cached_property
+    def jobs(self) -> "Jobs":
+        """Work that was asked for and is done in the background."""
+        from .jobs import Jobs
+
+        return Jobs(self, self._clock, self._via)
 
     @staticmethod
     def _book(ask: Questions, cycle_id: int | None, as_of: When | int | None, measured_by: When | None) -> Book:
@@ -286,6 +358,11 @@ class Books:
         from . import audit
 
         return audit.log(self.file, cycle_id, since, limit)
+
+    def position_at(self, as_of: When | int | None) -> int:
+        """The last position that was known at a time, or at the end of a write that a position is in."""
+        with self._asking() as ask:
+            return ask.known("the log", ALWAYS, as_of).position
 
     def verify(self, expected: str | None = None) -> "audit.Verdict":
         """Recompute the chain from the first event on; `expected` is a head that was kept elsewhere."""

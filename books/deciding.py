@@ -30,6 +30,8 @@ def decide(order: c.Command, desk: Desk) -> Answer:
         return Answer(desk.alerts(order.cycle_id).decide(order, desk.stamp))
     if isinstance(order, c.OpenCycle):
         return _open(order, desk)
+    if isinstance(order, c.TokenCommand):
+        return Answer(desk.access().decide(order, desk.stamp))
     raise RuleRefused(f"{type(order).__name__} is not an order these books know", code="unknown-order")
 
 

@@ -11,12 +11,13 @@ from typing import Any, NoReturn, Protocol, cast
 
 from eventsourcing.application import AggregateNotFoundError
 
+from ..domain.access import Access
 from ..domain.aggregate import Aggregate, Mark, Stamp
 from ..domain.alerts import Alerts
 from ..domain.cycle import BudgetCycle
 from ..domain.errors import NotFound
 from ..domain.history import Past
-from ..domain.ids import alerts_key, cycle_key, odometer_key, run_key
+from ..domain.ids import ACCESS, alerts_key, cycle_key, odometer_key, run_key
 from ..domain.odometer import Odometer
 from ..domain.period import Period
 from ..domain.run import Dispatches, Run
@@ -68,6 +69,9 @@ class Desk(Protocol):
 
     def alerts(self, number: int) -> Alerts:
         """The alerts of a cycle."""
+
+    def access(self) -> Access:
+        """The tokens of the books."""
 
     def past_of(self, cycle: BudgetCycle) -> Past:
         """The readings of a cycle."""
@@ -175,6 +179,10 @@ class Held(InHand):
     def alerts(self, number: int) -> Alerts:
         """The alerts at the end of the log, or the first."""
         return cast("Alerts", self._take(alerts_key(number), Alerts))
+
+    def access(self) -> Access:
+        """The tokens at the end of the log, or none."""
+        return cast("Access", self._take(ACCESS, Access))
 
     def _take(self, key: str, kind: type[Aggregate] | None) -> Aggregate | None:
         found = self.read.get(key)

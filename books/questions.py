@@ -14,7 +14,7 @@ from ..domain.ids import source_id
 from ..domain.money import ZERO, dollars, exactly
 from ..domain.period import When, from_text, time_text
 from ..domain.tie_out import Ledger, Pair, Provider, Reading, Source, TieOut, tie_out
-from ..projections import ledger, records
+from ..projections import alerts, ledger, records
 from ..projections.ledger import Cycle, Readings
 from .answers import Answer, percent
 from .moments import Asked, Moment, Since
@@ -176,6 +176,28 @@ class Questions(Asked):
             }
             for a in ledger.adjustments(self.connection, book.cycle.id, book.moment.at)
         ]
+
+    @exactly
+    def plugs(self, book: Book) -> list[dict[str, Any]]:
+        """Every plug, in the order recorded."""
+        return [
+            {
+                "plug": p.number,
+                "amount_usd": p.amount,
+                "provider": p.provider,
+                "reason": p.reason,
+                "evidence": p.evidence,
+                "rests_on": time_text(p.rests_on),
+                "reversed": p.reversed,
+                "recorded_at": time_text(p.recorded_at),
+                "recorded_by": p.recorded_by,
+            }
+            for p in ledger.all_plugs(self.connection, book.cycle, book.moment.at)
+        ]
+
+    def alerts(self, book: Book) -> list[dict[str, Any]]:
+        """Every alert of a cycle, the newest first."""
+        return alerts.of_cycle(self.connection, book.cycle.id, book.moment.position)
 
     def _stale(self, book: Book, record: records.LastRecord | None) -> bool | None:
         if book.moment.measured_by is not None:

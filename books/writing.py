@@ -7,15 +7,15 @@ are never more than two attempts.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from threading import RLock
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from ..domain import commands as c
 from ..domain.aggregate import Stamp
-from ..domain.errors import EventDamaged, KeyReused, Refused, RuleRefused
+from ..domain.errors import EventDamaged, KeyReused, MecrisError, Refused, RuleRefused
 from ..domain.period import LATE, as_text, from_text
 from ..domain.text import name_of
 from ..projections import follow
@@ -28,6 +28,14 @@ from .desk import Desk, Held, InHand, Read, Remembered, Unsure
 from .moments import clock_is_behind
 
 T = TypeVar("T")
+
+
+class Given(NamedTuple):
+    """An order, its idempotency key, and who gives it (None: whoever opened the books)."""
+
+    order: c.Command
+    key: str | None = None
+    by: str | None = None
 
 
 class Writer:
@@ -47,24 +55,52 @@ class Writer:
         if seen > end:
             raise EventDamaged(f"the log ends at {end}, but {seen} events were seen: run `mecris audit verify`")
 
-    def handle(self, order: c.Command, key: str | None) -> Answer:
+    def handle(self, given: Given) -> Answer:
         """Do what an order says, or refuse it."""
-        if key is not None and not name_of(key, "the idempotency key"):
-            raise RuleRefused("the idempotency key is empty: give one that names this order alone", code="key")
+        _require_key(given.key)
         with self._turn:
             try:
-                return self._at_first_attempt(order, key)
+                return self._at_first_attempt(given)
             except (Unsure, Refused, Stale):
                 pass
-            return self._held(lambda connection: self._with_the_pen(connection, order, key, {}))
+            return self._held(lambda connection: self._with_the_pen(connection, given, {}))
 
     def handle_all(self, orders: Iterable[c.Command]) -> list[Answer]:
         """Do what all orders say in one atomic write, or nothing of it."""
         with self._turn:
             read: Read = {}
             return self._held(
-                lambda connection: [self._with_the_pen(connection, order, None, read) for order in orders]
+                lambda connection: [self._with_the_pen(connection, Given(order), read) for order in orders]
             )
+
+    def handle_each(self, given: Sequence[Given]) -> list[Answer | MecrisError]:
+        """Do what each order says, or refuse it, all in one durable write: many share the wait for the disk."""
+        if len(given) == 1:
+            return [self._alone(given[0])]
+        read: Read = {}
+        with self._turn:
+            try:
+                return self._held(lambda connection: [self._each(connection, one, read) for one in given])
+            except MecrisError as error:  # the books cannot be written: the same for all
+                return [error] * len(given)
+            except Exception:  # noqa: BLE001  # one of them fails for a reason of its own: each is tried by itself
+                return [self._alone(one) for one in given]
+
+    def _each(self, connection: sqlite3.Connection, given: Given, read: Read) -> Answer | MecrisError:
+        try:
+            _require_key(given.key)
+            return self._with_the_pen(connection, given, read)
+        except (Refused, KeyReused) as refused:
+            if isinstance(given.order, c.OpenCycle):  # it was remembered from its first event on, which is not there
+                self.log.forget_all()
+                read.clear()
+            return refused
+
+    def _alone(self, given: Given) -> Answer | MecrisError:
+        try:
+            return self.handle(given)
+        except MecrisError as error:
+            return error
 
     def _held(self, write: Callable[[sqlite3.Connection], T]) -> T:
         """Write with the pen in hand, and remember only what is written."""
@@ -77,35 +113,34 @@ class Writer:
                 raise EventDamaged("an event stands where the next one belongs: run `mecris audit verify`") from error
             raise
 
-    def _at_first_attempt(self, order: c.Command, key: str | None) -> Answer:
-        desk = Remembered(self.log, self._stamp(self._last))
+    def _at_first_attempt(self, given: Given) -> Answer:
+        desk = Remembered(self.log, self._stamp(self._last, given.by))
         try:
-            answer = decide(order, cast("Desk", desk))
+            answer = decide(given.order, cast("Desk", desk))
             if not answer["recorded"]:
                 raise Unsure
             with self.file.pen() as connection:
-                if key is not None and _kept(connection, key):
+                if given.key is not None and _kept(connection, given.key):
                     raise Unsure
-                return self._write(connection, desk, answer, order, key)
+                return self._write(connection, desk, answer, given)
         except BaseException:
             desk.put_back()
             raise
 
-    def _with_the_pen(self, connection: sqlite3.Connection, order: c.Command, key: str | None, read: Read) -> Answer:
-        kept = _kept(connection, key) if key is not None else None
-        if kept and key is not None:
-            return _again(key, kept, order)
+    def _with_the_pen(self, connection: sqlite3.Connection, given: Given, read: Read) -> Answer:
+        kept = _kept(connection, given.key) if given.key is not None else None
+        if kept and given.key is not None:
+            return _again(given.key, kept, given.order)
         head = positions.head(connection)
-        desk = Held(self.log, connection, self._stamp(from_text(head.recorded_at) if head.position else None), read)
+        last = from_text(head.recorded_at) if head.position else None
+        desk = Held(self.log, connection, self._stamp(last, given.by), read)
         try:
-            return self._write(connection, desk, decide(order, desk), order, key)
+            return self._write(connection, desk, decide(given.order, desk), given)
         except BaseException:
             desk.put_back()  # some events may have been triggered before it was refused
             raise
 
-    def _write(
-        self, connection: sqlite3.Connection, desk: InHand, answer: Answer, order: c.Command, key: str | None
-    ) -> Answer:
+    def _write(self, connection: sqlite3.Connection, desk: InHand, answer: Answer, given: Given) -> Answer:
         stamp, changed = desk.stamp, desk.changed
         if changed:
             answer["position"] = self.log.append(connection, changed, as_text(stamp.recorded_at))
@@ -114,15 +149,21 @@ class Writer:
             answer["position"] = positions.head(connection).position
         if stamp.recorded_at - stamp.now > LATE:
             answer["warnings"] = [*answer.get("warnings", ()), clock_is_behind(stamp.recorded_at, stamp.now)]
-        if key is None:
+        if given.key is None:
             return answer
         kept = to_json(answer)
-        connection.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?)", (key, _fingerprint(order), kept))
+        row = (given.key, _fingerprint(given.order), kept)
+        connection.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?)", row)
         return Answer(from_json(kept))
 
-    def _stamp(self, last: datetime | None) -> Stamp:
+    def _stamp(self, last: datetime | None, by: str | None) -> Stamp:
         now = self.clock()
-        return Stamp(now, now if last is None or now > last else last, self.recorded_by, self.via)
+        return Stamp(now, now if last is None or now > last else last, by or self.recorded_by, self.via)
+
+
+def _require_key(key: str | None) -> None:
+    if key is not None and not name_of(key, "the idempotency key"):
+        raise RuleRefused("the idempotency key is empty: give one that names this order alone", code="key")
 
 
 def _kept(connection: sqlite3.Connection, key: str) -> tuple[str, str] | None:

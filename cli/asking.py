@@ -44,3 +44,13 @@ def sources(cycle_id: int, history: bool, as_of: str | None, measured_by: str | 
     """Every source with its current reading, or every reading."""
     rows = books().sources(cycle_id, history=history, as_of=as_of, measured_by=measured_by)
     write_json(rows) if as_json else click.echo(show.sources(rows, history))
+
+
+@click.command("plugs")
+@CYCLE
+@asked_at
+@JSON
+def plugs(cycle_id: int, as_of: str | None, measured_by: str | None, as_json: bool) -> None:
+    """Every plug, reversed ones too."""
+    rows = books().plugs(cycle_id, as_of=as_of, measured_by=measured_by)
+    write_json(rows) if as_json else click.echo(show.plugs(rows))

@@ -20,6 +20,7 @@ from .lazy import Lazy
         "retract": ("recording", "Take a wrong reading back."),
         "plug": ("recording", "Explain spend that no realtime source saw."),
         "unplug": ("recording", "Reverse a plug."),
+        "plugs": ("asking", "Every plug, reversed ones too."),
         "reconcile": ("recording", "Put the comparison on record, as it stands."),
         "cycle": ("cycle", "Budgeting periods: open, list, top up, close, roll over."),
     },

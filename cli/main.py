@@ -15,10 +15,14 @@ FAULT, INTERRUPTED = 6, 130
 _GROUPS = {
     "audit": ("audit", "The log as it is, the chain recomputed, the read models rebuilt."),
     "budget": ("budget", "Cycles, what meters and dashboards say, plugs, and what is left."),
+    "apply": ("apply", "Do what a stream of orders says, one JSON object a line."),
     "completion": ("completion", "Print the shell completion for bash, zsh or fish."),
     "cost": ("cost", "Tokens that runs report, beside the tokens that were billed."),
     "odometer": ("odometer", "Month-to-date counters that reset on the 1st, read off by a person."),
     "demo": ("demo", "Play the founding story on a scratch file."),
+    "mcp": ("serving", "Open the door for agents: the Model Context Protocol, over standard input and output or HTTP."),
+    "serve": ("serving", "Open the door for programs: REST over HTTP."),
+    "token": ("token", "Who may come through the doors of a server."),
 }
 
 

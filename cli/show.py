@@ -231,3 +231,21 @@ def adjustments(rows: Sequence[dict[str, Any]]) -> str:
         for a in rows
     ]
     return table(("adjustment", "usd", "counts from", "provider", "left of", "by", "reason"), cells, "rr")
+
+
+def plugs(rows: Sequence[dict[str, Any]]) -> str:
+    """Every plug of a cycle."""
+    if not rows:
+        return "nothing was plugged"
+    cells = [
+        (
+            str(p["plug"]),
+            money(p["amount_usd"]),
+            p["provider"] or "-",
+            p["recorded_by"],
+            "reversed" if p["reversed"] else "stands",
+            p["reason"] + (f" ({p['evidence']})" if p["evidence"] else ""),
+        )
+        for p in rows
+    ]
+    return table(("plug", "usd", "provider", "by", "", "reason"), cells, "rr")

@@ -275,3 +275,35 @@ class NoteDelivery(AlertCommand):
     target: str
     attempts: int
     error: str | None = None
+
+
+class TokenCommand(Command):
+    """An order about the access token of that name."""
+
+    token_name: str
+
+
+class CreateToken(TokenCommand):
+    """Let somebody in: `handle` is the public part of the token, `digest` the SHA-256 of its secret part, in hex."""
+
+    name: ClassVar[str] = "create-token"
+    scope: Literal["read", "write", "admin"]
+    handle: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    expires: When | None = None
+
+
+class RevokeToken(TokenCommand):
+    """Let a token open nothing any more."""
+
+    name: ClassVar[str] = "revoke-token"
+    reason: str | None = None
+
+
+def _named(kind: type[Command]) -> dict[str, type[Command]]:
+    here = {kind.name: kind} if "name" in vars(kind) else {}
+    return here | {name: order for below in kind.__subclasses__() for name, order in _named(below).items()}
+
+
+NAMED = _named(Command)
+"""Every order by its name."""

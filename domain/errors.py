@@ -7,7 +7,10 @@
     │   ├── PayloadRefused      a payload that says too little, too much, or something else
     │   ├── RuleRefused         a rule about sources, plugs and cycles
     │   ├── ConfirmationNeeded  allowed, but only with an explicit yes
-    │   └── NotFound            unknown cycle, reading, plug, position
+    │   ├── NotFound            unknown cycle, reading, plug, position
+    │   └── Denied              whoever asks may not (at the doors of a server)
+    │       ├── Unauthenticated no token, or one that opens nothing
+    │       └── Forbidden       a token whose scope is too small
     ├── Conflict                somebody else was first                 exit 4
     │   ├── KeyReused           an idempotency key with another content
     │   └── Busy                another writer held the books too long
@@ -76,6 +79,24 @@ class NotFound(Refused):
     """The books do not hold what was asked for."""
 
     code = "not-found"
+
+
+class Denied(Refused):
+    """Whoever asks may not."""
+
+    code = "denied"
+
+
+class Unauthenticated(Denied):
+    """No token was shown, or one that is unknown, expired or revoked."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(Denied):
+    """The token's scope does not include what was asked."""
+
+    code = "forbidden"
 
 
 class Conflict(MecrisError):

@@ -29,6 +29,10 @@ def alerts_key(cycle: int) -> str:
     return f"alerts-{cycle:08d}"
 
 
+ACCESS = "access"
+"""The name of all tokens together in the log."""
+
+
 def cycle_in(key: str) -> int | None:
     """The cycle that something in the log is about, if it is about one."""
     kind, _, number = key.partition("-")

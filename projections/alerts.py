@@ -2,9 +2,11 @@
 
 import json
 import sqlite3
+from decimal import Decimal
 from typing import Any
 
 from ..domain.ids import cycle_in
+from ..domain.period import from_text, time_text
 from . import topics
 
 TABLES = {
@@ -20,7 +22,7 @@ INDEXES = (
     "CREATE INDEX budget_alert_cycle ON budget_alert (cycle_id, alert)",
     "CREATE INDEX budget_alert_delivery_alert ON budget_alert_delivery (cycle_id, alert)",
 )
-IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | {"alert-suppressed.v1"}
+IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ACCESS | {"alert-suppressed.v1"}
 
 
 class Fold:
@@ -71,3 +73,43 @@ class Fold:
                 event["recorded_at"],
             ),
         )
+
+
+def of_cycle(connection: sqlite3.Connection, cycle: int, position: int) -> list[dict[str, Any]]:
+    """The alerts of a cycle as of a position, the newest first, each with what came of telling whom."""
+    tried: dict[int, list[dict[str, Any]]] = {}
+    for alert, target, attempts, error, retry_at, recorded_at in connection.execute(
+        "SELECT alert, target, attempts, error, retry_at, recorded_at FROM budget_alert_delivery "
+        "WHERE cycle_id = ? AND position <= ? ORDER BY position",
+        (cycle, position),
+    ):
+        tried.setdefault(alert, []).append(
+            {
+                "target": target,
+                "delivered": error is None,
+                "attempts": attempts,
+                "error": error,
+                "retry_at": retry_at and time_text(from_text(retry_at)),
+                "recorded_at": time_text(from_text(recorded_at)),
+            }
+        )
+    rows = connection.execute(
+        "SELECT alert, kind, level, message, threshold_percent, discrepancy_percent, targets, raised_at, recorded_by "
+        "FROM budget_alert WHERE cycle_id = ? AND id <= ? ORDER BY alert DESC",
+        (cycle, position),
+    )
+    return [
+        {
+            "alert": alert,
+            "kind": kind,
+            "level": level,
+            "message": message,
+            "threshold_percent": Decimal(threshold),
+            "percent": percent and Decimal(percent),
+            "targets": json.loads(targets),
+            "raised_at": time_text(from_text(raised_at)),
+            "recorded_by": by,
+            "deliveries": tried.get(alert, []),
+        }
+        for alert, kind, level, message, threshold, percent, targets, raised_at, by in rows
+    ]

@@ -89,7 +89,13 @@ INDEXES = (
     "DROP VIEW IF EXISTS main.budget_total",
     _TOTAL,
 )
-IGNORES = topics.RUNS | topics.ODOMETERS | topics.ALERTS | frozenset(("cycle-reconciled.v1", "discrepancy-detected.v1"))
+IGNORES = (
+    topics.RUNS
+    | topics.ODOMETERS
+    | topics.ALERTS
+    | topics.ACCESS
+    | frozenset(("cycle-reconciled.v1", "discrepancy-detected.v1"))
+)
 
 
 _AMOUNT = "source_id, position, number, amount_usd, measured_at, stated, current, first"

@@ -71,7 +71,14 @@ class View:
         return cast("Fold", self._module.Fold(connection))
 
 
-VIEWS = (View("budget", 2), View("records", 1), View("runs", 1), View("odometers", 1), View("alerts", 1))
+VIEWS = (
+    View("budget", 2),
+    View("records", 1),
+    View("runs", 1),
+    View("odometers", 1),
+    View("alerts", 1),
+    View("access", 1),
+)
 """Every read model and its version: another version is made anew from the log."""
 
 

@@ -161,6 +161,33 @@ def plugs(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> dict[str, D
     return found
 
 
+class Plugged(NamedTuple):
+    """A plug as it was recorded, and whether it was reversed since."""
+
+    number: int
+    amount: Decimal
+    provider: str
+    reason: str
+    evidence: str | None
+    rests_on: datetime
+    recorded_at: datetime
+    recorded_by: str
+    reversed: bool
+
+
+def all_plugs(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> list[Plugged]:
+    """Every plug that counted, reversed ones too."""
+    rows = connection.execute(
+        "SELECT number, amount_usd, provider, reason, evidence, rests_on, recorded_at, recorded_by, reversed <= ? "
+        "FROM budget_plug WHERE cycle_id = ? AND position <= ? AND rests_on <= ? ORDER BY number",
+        (at.position, cycle.id, at.position, until(at, cycle.period)),
+    )
+    return [
+        Plugged(n, Decimal(usd), *why, from_text(on), from_text(recorded), by, bool(reversed))
+        for n, usd, *why, on, recorded, by, reversed in rows
+    ]
+
+
 def until(at: AsOf, period: Period) -> str:
     """The latest time that counts, as text: readings after the last day speak of its end."""
     return as_text(at.measured_by) if at.measured_by and at.measured_by < period.ends else LAST

@@ -40,7 +40,7 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS cost_reconciliations_run ON cost_reconciliations (run_id, dispatch_id, source)",
     "CREATE INDEX IF NOT EXISTS cost_reconciliations_dispatch ON cost_reconciliations (dispatch_id)",
 )
-IGNORES = topics.CYCLES | topics.ODOMETERS | topics.ALERTS | {"cost.reconciliation_discrepancy"}
+IGNORES = topics.CYCLES | topics.ODOMETERS | topics.ALERTS | topics.ACCESS | {"cost.reconciliation_discrepancy"}
 
 
 class Fold:

@@ -28,3 +28,4 @@ ODOMETERS = frozenset(
     )
 )
 ALERTS = frozenset(("alert-raised.v1", "alert-suppressed.v1", "alert-delivered.v1", "alert-failed.v1"))
+ACCESS = frozenset(("token-created.v1", "token-revoked.v1"))

@@ -10,7 +10,7 @@ from ..domain.errors import Damaged, NewerBooks, NotBooks
 
 APPLICATION_ID = 0x4D656372
 """'Mecr' in the header of the file, so that `file` and we can tell what it is."""
-VERSION = 1
+VERSION = 2
 
 LOG = (
     # The library's table, with positions of our own: dense, and never used twice.
@@ -43,13 +43,36 @@ LOG = (
         position INTEGER NOT NULL) WITHOUT ROWID""",
 )
 
-UPGRADES: dict[int, Callable[[sqlite3.Connection], None]] = {}
+# What servers keep beside the log: it is no statement about spend, and nothing is derived from it.
+DESK = (
+    "CREATE TABLE token_uses (name TEXT PRIMARY KEY, last_used_at TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        cycle_id INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        requested_at TEXT NOT NULL,
+        requested_by TEXT NOT NULL,
+        via TEXT NOT NULL,
+        started_at TEXT,
+        finished_at TEXT,
+        outcome TEXT)""",
+    "CREATE INDEX jobs_unfinished ON jobs (id) WHERE finished_at IS NULL",
+)
+
+
+def _add_desk(connection: sqlite3.Connection) -> None:
+    for statement in DESK:
+        connection.execute(statement)
+
+
+UPGRADES: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_desk}
 """From each older version, what makes it the next one; runs in one transaction with the new version number."""
 
 
 def create(connection: sqlite3.Connection) -> None:
     """Make an empty database the books."""
-    for statement in LOG:
+    for statement in (*LOG, *DESK):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")

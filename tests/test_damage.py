@@ -44,8 +44,9 @@ ORDERS: Sequence[c.Command] = (
         cycle_id=2, kind="health", level="WARNING", message="stale", threshold_percent=5, cool_down_hours=6
     ),  # 34
     c.NoteDelivery(cycle_id=2, alert=1, target="https://example.org", attempts=3, error="HTTP 500"),  # 35
+    c.CreateToken(token_name="ci", scope="write", handle="0" * 16, digest="0" * 64),  # 36
 )
-EVENTS = 35
+EVENTS = 36
 AFTER = EVENTS + 1
 
 

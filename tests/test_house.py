@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mecris.domain.access_events import ACCESS_EVENTS
 from mecris.domain.alert_events import ALERT_EVENTS
 from mecris.domain.events import CYCLE_EVENTS
 from mecris.domain.odometer_events import ODOMETER_EVENTS
@@ -32,7 +33,10 @@ def test_every_room_is_installed_below_one_name_and_checked() -> None:
     names = {f"mecris.{room}" for room in rooms()}
     tools = PROJECT["tool"]
     assert {"domain", "store", "projections", "books", "cli"} <= rooms()
-    assert set(tools["setuptools"]["packages"]) == names
+    inside = {
+        f"mecris.{path.parent.relative_to(ROOT)}".replace("/", ".") for path in ROOT.glob("servers/*/__init__.py")
+    }
+    assert set(tools["setuptools"]["packages"]) == names | inside
     assert tools["setuptools"]["package-dir"] == {name: name.removeprefix("mecris.") for name in names}
     assert set(tools["mypy"]["packages"]) == names
     assert set(tools["importlinter"]["root_packages"]) == names
@@ -63,7 +67,7 @@ def test_every_event_ever_stored_can_be_read(golden: Path) -> None:
 
 def test_every_stored_name_has_its_golden_event() -> None:
     assert {name_of(path) for path in GOLDEN} == {*EVENTS, *OLD}
-    kinds = (*CYCLE_EVENTS, *RUN_EVENTS, *ODOMETER_EVENTS, *ALERT_EVENTS)
+    kinds = (*CYCLE_EVENTS, *RUN_EVENTS, *ODOMETER_EVENTS, *ALERT_EVENTS, *ACCESS_EVENTS)
     assert len(EVENTS) == len(kinds), "two events have one name"
 
 

@@ -1,0 +1,1 @@
+"""The REST door: resources, problem documents, tokens, and a queue that lets many writers share one wait for the disk."""
