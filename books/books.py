@@ -119,6 +119,12 @@ class Books:
         """
         return self._writer.handle_all(orders)
 
+    def rehearse(self, order: "Command") -> Answer:
+        """What an order would be answered with now, or the refusal it would meet; nothing is recorded."""
+        from .writing import Given
+
+        return self._writer.rehearse(Given(order))
+
     @cached_property
     def _writer(self) -> "Writer":
         from .writing import Writer  # brings pydantic and eventsourcing, which no question needs
@@ -325,6 +331,21 @@ class Books:
         from .access import Doorkeeper
 
         return Doorkeeper(self.file, self._clock)
+
+    def once(self, key: str | None, request: Sequence[object], do: Callable[[], Answer]) -> Answer:
+        """Do something that is no order, unless it was done under this key: then the first answer is given again."""
+        from .keys import fingerprint_of, keep, kept
+
+        fingerprint = fingerprint_of(*request)
+        with self.file.reading() as connection:
+            first = kept(connection, key, fingerprint)
+        if first is not None:
+            return first
+        answer = do()
+        if key is not None:
+            with self.file.pen() as connection:
+                keep(connection, key, fingerprint, answer)
+        return answer
 
     @cached_property
     def jobs(self) -> "Jobs":

@@ -6,17 +6,15 @@ the job's own idempotency key, so that doing it twice records it once.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ..domain.commands import Reconcile
-from ..domain.errors import KeyReused, MecrisError, NotFound
+from ..domain.errors import MecrisError, NotFound
 from ..domain.period import as_text, from_text, time_text
 from .answers import Answer, from_json, to_json
+from .keys import fingerprint_of, keep, kept
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from .books import Books
 
 LEASE = timedelta(seconds=30)
@@ -34,11 +32,11 @@ class Jobs:
     def reconcile(self, cycle_id: int, *, by: str, idempotency_key: str | None = None) -> Answer:
         """Ask for a reconciliation; answers with the job, durably queued."""
         self.books.status(cycle_id)  # refuses a cycle that is not there
-        fingerprint = sha256(f"job reconcile {cycle_id}".encode()).hexdigest()
+        fingerprint = fingerprint_of("reconcile later", cycle_id)
         with self.books.file.pen() as connection:
-            kept = _kept(connection, idempotency_key, fingerprint)
-            if kept is not None:
-                return kept
+            first = kept(connection, idempotency_key, fingerprint)
+            if first is not None:
+                return first
             now = as_text(self.clock())
             made = connection.execute(
                 "INSERT INTO jobs (kind, cycle_id, status, requested_at, requested_by, via) VALUES ('reconcile', ?, ?, ?, ?, ?)",
@@ -47,9 +45,7 @@ class Jobs:
             answer = Answer(
                 status=QUEUED, job_id=made.lastrowid, cycle_id=cycle_id, requested_at=time_text(from_text(now))
             )
-            if idempotency_key is not None:
-                row = (idempotency_key, fingerprint, to_json(answer))
-                connection.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?)", row)
+            keep(connection, idempotency_key, fingerprint, answer)
         return answer
 
     def get(self, job_id: int) -> Answer:
@@ -104,17 +100,3 @@ class Jobs:
                 (RUNNING, as_text(now), as_text(now - LEASE), as_text(now + LEASE)),
             ).fetchone()
         return found
-
-
-def _kept(connection: "sqlite3.Connection", key: str | None, fingerprint: str) -> Answer | None:
-    """The first answer to the same request; another request under the same key is a conflict."""
-    if key is None:
-        return None
-    found = connection.execute("SELECT fingerprint, answer FROM idempotency_keys WHERE key = ?", (key,)).fetchone()
-    if found is None:
-        return None
-    if found[0] != fingerprint:
-        raise KeyReused(key)
-    answer = Answer(from_json(found[1]))
-    answer.replayed = True
-    return answer

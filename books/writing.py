@@ -86,6 +86,18 @@ class Writer:
             except Exception:  # noqa: BLE001  # one of them fails for a reason of its own: each is tried by itself
                 return [self._alone(one) for one in given]
 
+    def rehearse(self, given: Given) -> Answer:
+        """What an order would be answered with, or its refusal; nothing is recorded."""
+        with self._turn, self.file.pen() as connection:
+            head = positions.head(connection)
+            last = from_text(head.recorded_at) if head.position else None
+            desk = Held(self.log, connection, self._stamp(last, given.by), {})
+            try:
+                return decide(given.order, desk)
+            finally:
+                desk.put_back()
+                self.log.forget_all()
+
     def _each(self, connection: sqlite3.Connection, given: Given, read: Read) -> Answer | MecrisError:
         try:
             _require_key(given.key)

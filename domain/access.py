@@ -69,14 +69,14 @@ class Access(Aggregate):
         """Do what an order says, or refuse it."""
         before = len(self.pending_events)
         if isinstance(order, c.CreateToken):
-            answer = self._create(order, stamp)
+            answer = self._let_in(order, stamp)
         elif isinstance(order, c.RevokeToken):
             answer = self._revoke(order, stamp)
         else:
             raise RuleRefused(f"{type(order).__name__} is not an order about tokens", code="unknown-order")
         return {"recorded": len(self.pending_events) > before, **answer}
 
-    def _create(self, order: c.CreateToken, stamp: Stamp) -> Answer:
+    def _let_in(self, order: c.CreateToken, stamp: Stamp) -> Answer:
         name = name_of(order.token_name, "the name of a token")
         if not name:
             raise RuleRefused("a token needs a name, like ci or laptop: it is who recorded what", code="name")

@@ -183,8 +183,8 @@ def all_plugs(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> list[Pl
         (at.position, cycle.id, at.position, until(at, cycle.period)),
     )
     return [
-        Plugged(n, Decimal(usd), *why, from_text(on), from_text(recorded), by, bool(reversed))
-        for n, usd, *why, on, recorded, by, reversed in rows
+        Plugged(n, Decimal(usd), whose, why, proof, from_text(on), from_text(recorded), by, bool(reversed))
+        for n, usd, whose, why, proof, on, recorded, by, reversed in rows
     ]
 
 

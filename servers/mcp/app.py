@@ -1,0 +1,101 @@
+"""The MCP server: tools, resources and a prompt, over standard input and output or over streamable HTTP."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+
+from ...books import Books
+from ...books.answers import to_json
+from ...domain.access import READ
+from ...domain.errors import MecrisError, NotFound
+from ..rest.guard import Guard, Limits
+from ..rest.server import serve
+from .tools import TOOLS, Hall, hall_of
+
+ABOUT = """Mecris keeps the books of what is spent on LLM providers. Ask how much is left and why to believe it; record what meters
+and dashboards say (cumulative figures of a cycle, never increments); explain what no meter saw with a plug. Nothing is
+overwritten, every refusal says what to do. Never present a figure as verified whose grade is UNVERIFIED."""
+
+
+def server(books: Books) -> MCPServer[Hall]:
+    """The door for agents to some books."""
+
+    @asynccontextmanager
+    async def hall(_: MCPServer[Hall]) -> AsyncIterator[Hall]:
+        yield Hall(books)
+
+    mcp: MCPServer[Hall] = MCPServer(
+        "mecris", title="Mecris", instructions=ABOUT, version=version("mecris"), lifespan=hall, log_level="WARNING"
+    )
+    for tool, annotations in TOOLS:
+        mcp.add_tool(tool, annotations=annotations)
+    mcp.resource("mecris://cycle/{cycle_id}", mime_type="application/json")(cycle)
+    mcp.resource("mecris://cycle/{cycle_id}/as-of/{when}", mime_type="application/json")(cycle_as_of)
+    mcp.resource("mecris://cycle/{cycle_id}/events", mime_type="application/json")(cycle_events)
+    mcp.prompt("month_end", title="Month end")(month_end)
+    return mcp
+
+
+def cycle(cycle_id: str, ctx: Context[Any, Any]) -> str:
+    """How much is left of a cycle, and why to believe it."""
+    return _read(ctx, lambda books: books.status(_number(cycle_id)))
+
+
+def cycle_as_of(cycle_id: str, when: str, ctx: Context[Any, Any]) -> str:
+    """The same as it was known at a position or a time."""
+    return _read(ctx, lambda books: books.status(_number(cycle_id), as_of=when))
+
+
+def cycle_events(cycle_id: str, ctx: Context[Any, Any]) -> str:
+    """What happened to a cycle, event by event."""
+    return _read(ctx, lambda books: list(books.log(_number(cycle_id))))
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise NotFound(f"there is no cycle {text[:50]!r}: cycles have numbers", code="cycle-not-found")
+    return int(text)
+
+
+def _read(ctx: Context[Any, Any], question: Any) -> str:
+    try:
+        return to_json(question(hall_of(ctx, READ)[0]))
+    except NotFound as error:
+        raise ResourceNotFoundError(error.message) from None
+    except MecrisError as error:
+        raise ResourceError(error.message) from None
+
+
+def month_end(cycle_id: str) -> str:
+    """Walk through the end of a cycle: read, reconcile, explain, plug, close."""
+    return f"""Settle cycle {cycle_id} with the person, one step after the other, and show what each answered.
+
+1. Read: call get_budget_status for cycle {cycle_id}. Ask the person for what the provider's dashboard shows now (an amount spent, or a
+   balance left) and record it with record_source (type manual) or record_balance_reading. For Groq, ask for its counter and
+   record it with record_groq_reading. Never guess a figure, and never record one that nobody read.
+2. Reconcile: call reconcile_budget, then get_discrepancies, and say in plain words which meter and which dashboard differ, and by how much.
+3. Explain: ask what the difference may be (another workspace, a key outside the tracking, a late bill). If a reading was wrong, say so
+   and record the right one.
+4. Plug: once the person names a reason, call apply_plug with square true and that reason. Over 5 USD the person is asked for a yes.
+5. Close: when get_budget_status shows nothing unexplained, offer to close the cycle and call close_cycle. If something must stay
+   open, close_cycle takes accept with a reason; do not choose that for the person.
+
+Report what is left, the grade, and how much of the spend was compared (verified_percent). What is UNVERIFIED was compared with nothing."""
+
+
+def over_stdio(books: Books) -> None:
+    """Serve whoever started this process, by standard input and output."""
+    asyncio.run(server(books).run_stdio_async())
+
+
+def over_http(books: Books, listening: socket.socket, limits: Limits | None = None) -> None:
+    """Serve by streamable HTTP at `/mcp`, with the tokens of these books."""
+    closing = asyncio.Event()
+    app = server(books).streamable_http_app(host=listening.getsockname()[0])
+    serve(Guard(app, books, limits or Limits()), closing, listening)

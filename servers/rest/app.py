@@ -1,0 +1,176 @@
+"""The application: resources, problems, the worker that does jobs, and what is to be done when it ends."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from ...books import Books
+from ...domain.errors import MecrisError
+from ..queue import Queue
+from .budget import router as budget
+from .calls import BEARER, Hall
+from .guard import OPEN, Guard, Limits
+from .ledger import cost, odometer
+from .problems import of_error, of_validation, problem
+from .records import audit, jobs, tokens
+from .resources import Problem
+
+ABOUT = """How much budget is left for LLM providers, and why should I believe it?
+
+Questions are GET and may be asked `as_of` any moment. Orders are POST, are on disk when they are answered, and take an
+`Idempotency-Key`. Amounts are JSON numbers with all their digits. Problems are RFC 9457 documents with a stable `code`."""
+IDLE, USES = 0.5, 30.0
+"""Seconds between two looks for jobs, and between two notes of when tokens were used."""
+_LOG = logging.getLogger("mecris")
+
+
+def application(
+    books: Books,
+    *,
+    limits: Limits | None = None,
+    notify: tuple[str, ...] = (),
+    log: Callable[[str], None] | None = None,
+) -> FastAPI:
+    """The REST door of some books; `notify` are the URLs that alerts go to."""
+    limits = limits or Limits()
+    app = FastAPI(
+        title="Mecris",
+        version=version("mecris"),
+        summary="The books of what you spend on LLM providers.",
+        description=ABOUT,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+    )
+    app.state.closing = asyncio.Event()
+    app.state.hall = Hall(books, Queue(books), notify)
+    for router in (budget, cost, odometer, audit, jobs, tokens, _health(books)):
+        app.include_router(router)
+    app.add_middleware(Guard, books=books, limits=limits, log=log)
+    app.add_exception_handler(MecrisError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _fault)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    hall: Hall = app.state.hall
+    worker = asyncio.create_task(_work(app))
+    yield
+    app.state.closing.set()
+    await worker
+    await hall.queue.close()
+    with suppress(MecrisError):
+        await run_in_threadpool(hall.books.note_token_uses)
+
+
+async def _work(app: FastAPI) -> None:
+    """Do jobs as they come, and note now and then when tokens were used."""
+    hall, since = app.state.hall, 0.0
+    while not app.state.closing.is_set():
+        try:
+            while not app.state.closing.is_set() and await run_in_threadpool(hall.books.jobs.work):
+                pass
+            since += IDLE
+            if since >= USES:
+                since = 0.0
+                await run_in_threadpool(hall.books.note_token_uses)
+        except MecrisError as error:
+            _LOG.warning("the worker waits: %s", error.message)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(app.state.closing.wait(), IDLE)
+
+
+def _health(books: Books) -> Any:
+    from .resources import Router, problems
+
+    router = Router(tags=["health"])
+
+    @router.get("/health", response_model=dict[str, str])
+    async def health() -> dict[str, str]:
+        """Is the server alive? Needs no token."""
+        return {"status": "alive"}
+
+    @router.get("/ready", response_model=dict[str, str], responses=problems(503))
+    async def ready() -> dict[str, str]:
+        """Can the books be read? Needs no token."""
+        await run_in_threadpool(lambda: books.position)
+        return {"status": "ready"}
+
+    return router
+
+
+def _id(request: Request) -> str:
+    return str(request.state.request_id)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MecrisError)  # it is registered for those
+    return of_error(error, _id(request))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError | ValidationError)  # it is registered for those
+    return of_validation(list(error.errors()), _id(request))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # it is registered for those
+    words = {
+        404: ("no-resource", "there is nothing at this address: /openapi.json lists what there is"),
+        405: ("method", "this address does not take that method: /openapi.json says which it takes"),
+        400: ("not-json", "the body cannot be read: send JSON in UTF-8"),
+    }
+    code, detail = words.get(error.status_code, ("http", str(error.detail)))
+    told = problem(error.status_code, code, detail, _id(request))
+    for name, value in (error.headers or {}).items():
+        told.headers[name] = value
+    return told
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    _LOG.error("request %s failed", _id(request), exc_info=error)
+    detail = "this is a fault of Mecris: please report it with the request id, which the server's log tells more about"
+    return problem(500, "fault", detail, _id(request))
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The description of every resource; all but health need a token."""
+    from fastapi.openapi.utils import get_openapi
+
+    if app.openapi_schema is None:
+        described = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            routes=app.routes,
+            openapi_version="3.1.0",
+        )
+        parts = described.setdefault("components", {})
+        parts.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        parts["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer", "description": BEARER.model.description}
+        }
+        for unused in ("HTTPValidationError", "ValidationError"):
+            parts["schemas"].pop(unused, None)
+        for path, operations in described["paths"].items():
+            for operation in operations.values():
+                operation["security"] = [] if path in OPEN else [{"token": []}]
+        app.openapi_schema = described
+    return app.openapi_schema

@@ -1,0 +1,150 @@
+"""What every resource shares: who calls, the two times of a question, the key of an order, and how answers are written."""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, NamedTuple
+
+import simplejson
+from fastapi import Depends, Header, Query, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from ...books import Books
+from ...books.answers import Answer, to_json
+from ...domain.access import ADMIN, READ, WRITE, Token
+from ...domain.commands import Command
+from ...domain.errors import Forbidden, RuleRefused
+from ...domain.text import name_of
+from ..queue import Queue
+
+BEARER = HTTPBearer(auto_error=False, description="A token of `mecris token create`.")
+AsOf = Annotated[
+    str | None, Query(description="What was known then: a position, a date, or a date-time.", examples=["2025-09-10"])
+]
+MeasuredBy = Annotated[
+    str | None,
+    Query(
+        description="What had happened by then, by all that is known: a date or a date-time.", examples=["2025-09-10"]
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
+
+
+class Hall(NamedTuple):
+    """What a server serves: the books, and the queue of orders to them."""
+
+    books: Books
+    queue: Queue
+    notify: tuple[str, ...]
+
+
+class ExactRequest(Request):
+    """A request whose body is read with all the digits of its numbers."""
+
+    async def json(self) -> Any:
+        """The body."""
+        if not hasattr(self, "_json"):
+            self._json = simplejson.loads((await self.body()).decode(), use_decimal=True)
+        return self._json
+
+
+class ExactRoute(APIRoute):
+    """A route that reads numbers exactly."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """The handler, given an `ExactRequest`."""
+        handler = super().get_route_handler()
+
+        async def exact(request: Request) -> Any:
+            return await handler(ExactRequest(request.scope, request.receive))
+
+        return exact
+
+
+class Call:
+    """One request that was let in."""
+
+    def __init__(self, request: Request, token: Token) -> None:
+        self.request, self.token = request, token
+        self.hall: Hall = request.app.state.hall
+
+    async def ask(self, question: Callable[[Books], Any]) -> Response:
+        """Answer a question; it may wait for the disk, so it has a thread."""
+        answer = await run_in_threadpool(question, self.hall.books)
+        return written(list(answer) if isinstance(answer, Iterable) and not isinstance(answer, dict | list) else answer)
+
+    async def order(self, order: Command, status: int = 200, location: str | None = None) -> Response:
+        """Give an order, durably. `location` may name fields of the answer."""
+        answer = await self.hall.queue.order(order, self.key, self.token.name)
+        return written(answer, status, location)
+
+    async def queued(self, ask: Callable[[], Answer]) -> Response:
+        """Ask for work that is done later."""
+        return written(await run_in_threadpool(ask), 202, "/jobs/{job_id}")
+
+    async def once(self, status: int, request: tuple[object, ...], do: Callable[[], Answer]) -> Response:
+        """Do what is no order, unless it was done under this key."""
+        return written(await run_in_threadpool(self.hall.books.once, self.key, request, do), status)
+
+    @property
+    def key(self) -> str | None:
+        """The idempotency key, if one was sent."""
+        sent = self.request.headers.get("idempotency-key")
+        if sent is not None and not name_of(sent, "the idempotency key"):
+            raise RuleRefused("the header Idempotency-Key is empty: give one that names this order alone", code="key")
+        return sent
+
+
+def written(answer: Any, status: int = 200, location: str | None = None) -> Response:
+    """An answer with all its digits; a repeated one says so in a header."""
+    headers = {}
+    if isinstance(answer, Answer) and answer.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    if location is not None:
+        headers["Location"] = location.format(**answer)
+    return Response(to_json(answer), status, headers, "application/json")
+
+
+def _call(scope: str) -> Callable[..., Call]:
+    def let_in(request: Request) -> Call:
+        token: Token = request.state.token
+        if not token.allows(scope):
+            raise Forbidden(
+                f"the token '{token.name}' may {token.scope}, this needs one that may {scope}: "
+                f"`mecris token create --scope {scope}` makes one",
+                code="scope",
+            )
+        known = {field.alias for field in request.scope["route"].dependant.query_params}
+        known |= {f.alias for d in request.scope["route"].dependant.dependencies for f in d.query_params}
+        unknown = sorted(set(request.query_params) - known)
+        if unknown:
+            takes = ", ".join(sorted(known)) or "none"
+            raise RuleRefused(f"there is no parameter '{unknown[0][:50]}' here (there are: {takes})", code="name")
+        return Call(request, token)
+
+    return let_in
+
+
+def _ordering(scope: str) -> Callable[..., Call]:
+    let_in = _call(scope)
+
+    def ordering(
+        request: Request,
+        idempotency_key: Annotated[
+            str | None,
+            Header(
+                max_length=200,
+                description="The same request again with the same key records nothing and is answered as before.",
+                examples=["3f1c7e52"],
+            ),
+        ] = None,
+    ) -> Call:
+        return let_in(request)
+
+    return ordering
+
+
+Asking = Annotated[Call, Depends(_call(READ))]
+Ordering = Annotated[Call, Depends(_ordering(WRITE))]
+Administering = Annotated[Call, Depends(_call(ADMIN))]
+AdministeringOrder = Annotated[Call, Depends(_ordering(ADMIN))]

@@ -1,0 +1,184 @@
+"""The guard before every request: its id, its size and time, the token that is shown, how often it comes, and a line in the log."""
+
+import asyncio
+import json
+import re
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+
+from ...books import Books
+from ...domain.errors import MecrisError, Unauthenticated
+from .problems import of_error, problem
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LARGEST = 1 << 20
+"""Bytes of a body."""
+OPEN = frozenset(("/health", "/ready"))
+"""What may be asked without a token."""
+IN_URL = frozenset(("token", "access_token", "api_key", "apikey", "key", "authorization"))
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Limits(NamedTuple):
+    """How often one token may come (and how often one address may come with a wrong one), and how long a body may take."""
+
+    rate: str = "6000/minute"
+    wrong: str = "60/minute"
+    body_seconds: float = 10.0
+
+
+class Guard:
+    """ASGI middleware around everything."""
+
+    def __init__(self, app: App, books: Books, limits: Limits, log: Callable[[str], None] | None = None) -> None:
+        self.app, self.books, self.limits = app, books, limits
+        self.log = log or _to_stderr
+        self.rate, self.wrong = parse(limits.rate), parse(limits.wrong)
+        self.seen = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it here."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        state = scope.setdefault("state", {})
+        state["request_id"], state["token"] = id, None
+        begun, status, sent = perf_counter(), 500, 0
+
+        async def told(message: MutableMapping[str, Any]) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = id
+            elif message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            refused, body = self._stopped(scope, headers, id), b""
+            if refused is None:
+                try:
+                    body = await asyncio.wait_for(_whole(receive), self.limits.body_seconds)
+                except TimeoutError:
+                    refused = problem(408, "too-slow", "the body did not come in time: send it at once", id)
+            if len(body) > LARGEST:
+                refused = _too_large(id)
+            if refused is not None:
+                await refused(scope, receive, told)
+            else:
+                await self.app(scope, _again(body, receive), told)
+        except _Gone:
+            status = 499
+        finally:
+            self._note(scope, id, status, sent, perf_counter() - begun)
+
+    def _stopped(self, scope: Scope, headers: Headers, id: str) -> Response | None:
+        """Why a request does not come in; None if it does."""
+        if any(name.lower() in IN_URL for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)):
+            told = "a token in a URL ends up in logs: send it as `Authorization: Bearer ...`, and revoke this one if it was real"
+            return problem(400, "token-in-url", told, id)
+        if int(headers.get("content-length") or 0) > LARGEST:
+            return _too_large(id)
+        if scope["path"] in OPEN:
+            return None
+        kind, _, secret = headers.get("authorization", "").partition(" ")
+        try:
+            if kind.lower() != "bearer" or not secret.strip():
+                raise Unauthenticated(
+                    "send a token as `Authorization: Bearer ...`: `mecris token create` makes one", code="no-token"
+                )
+            token = self.books.admit(secret.strip())
+        except Unauthenticated as refused:
+            return self._too_often(self.wrong, _address(scope), id) or of_error(refused, id)
+        except MecrisError as error:
+            return of_error(error, id)
+        scope["state"]["token"] = token
+        return self._too_often(self.rate, token.name, id)
+
+    def _too_often(self, rate: RateLimitItem, who: str, id: str) -> Response | None:
+        if self.seen.hit(rate, who):
+            return None
+        wait = max(1, round(self.seen.get_window_stats(rate, who).reset_time - datetime.now(UTC).timestamp()))
+        response = problem(429, "too-often", f"more than {rate}: come again in {wait} s", id)
+        response.headers["Retry-After"] = str(wait)
+        return response
+
+    def _note(self, scope: Scope, id: str, status: int, sent: int, seconds: float) -> None:
+        """A line without payloads and secrets: the query's names only."""
+        token = scope["state"]["token"]
+        names = [name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)]
+        line = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "request_id": id,
+            "method": scope["method"],
+            "path": scope["path"],
+            "query": names,
+            "status": status,
+            "bytes": sent,
+            "ms": round(seconds * 1000, 2),
+            "token": token.name if token else None,
+            "client": _address(scope),
+        }
+        self.log(json.dumps(line, ensure_ascii=False))
+
+
+class _Gone(Exception):
+    """Whoever asked went away before the request was whole."""
+
+
+async def _whole(receive: Receive) -> bytes:
+    """The body of a request, or as much of it as shows that it is too large."""
+    parts, size = [], 0
+    while size <= LARGEST:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if not message.get("more_body", False):
+            break
+    return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Give a body that was read to whoever reads it now; after it, what comes on the line."""
+    given = False
+
+    async def once() -> MutableMapping[str, Any]:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return once
+
+
+def _too_large(id: str) -> Response:
+    return problem(413, "too-large", f"a body may have {LARGEST:,} bytes: send less at once", id)
+
+
+def _address(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else "local"
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(line + "\n")
