@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import asking, recording, replaying, report, running
+from . import asking, recording, replaying, report, running, serving
 from .data import mixed_books
 from .sizes import QUICK, Sizes
 
@@ -21,7 +21,12 @@ def main() -> None:
         found = list(_told(_rows(Path(folder), sizes)))
     print(f"{report.machine()}; {sizes.events:,} events\n\n{report.for_terminal(found)}")
     if options.write and not options.quick:
-        report.write(options.write, sizes.events, found, (*recording.HOW, *replaying.HOW, *asking.HOW, *running.HOW))
+        report.write(
+            options.write,
+            sizes.events,
+            found,
+            (*recording.HOW, *replaying.HOW, *asking.HOW, *running.HOW, *serving.HOW),
+        )
         print(f"\nwritten: {options.write}")
 
 
@@ -40,6 +45,7 @@ def _rows(folder: Path, sizes: Sizes) -> Iterator[report.Row]:
     yield from asking.rows(folder, books, sizes)
     yield from replaying.rows(folder, books, sizes)
     yield from running.rows(folder, books, sizes)
+    yield from serving.rows(folder, books, sizes)
 
 
 def _told(rows: Iterator[report.Row]) -> Iterator[report.Row]:

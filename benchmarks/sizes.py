@@ -18,6 +18,7 @@ class Sizes(NamedTuple):
     starts: int = 41
     dispatches: int = 100_000
     few_rounds: int = 5
+    requests: int = 4_000
 
 
-QUICK = Sizes(2_000, 300, 300, 600, 20, 100, 30, 3, 1, 3, 2_000, 2)
+QUICK = Sizes(2_000, 300, 300, 600, 20, 100, 30, 3, 1, 3, 2_000, 2, 320)

@@ -8,7 +8,8 @@ from importlib.metadata import version
 from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from pydantic import ValidationError
 
 from ...books import Books
 from ...books.answers import to_json
@@ -23,6 +24,29 @@ and dashboards say (cumulative figures of a cycle, never increments); explain wh
 overwritten, every refusal says what to do. Never present a figure as verified whose grade is UNVERIFIED."""
 
 
+class Door(MCPServer[Hall]):
+    """A server that takes no argument it does not know, and says what is wrong with one in a sentence."""
+
+    def take_no_others(self, tool: str) -> None:
+        """Refuse arguments that a tool does not have: a slip is seen, and not left out silently."""
+        found = self._tool_manager.get_tool(tool)
+        assert found is not None  # it was just added
+        takes = found.fn_metadata.arg_model
+        takes.model_config["extra"] = "forbid"
+        takes.model_rebuild(force=True)
+        found.parameters = takes.model_json_schema(by_alias=True)
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """Call a tool."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.__cause__.errors())
+                raise ToolError(f"{name} was not called with what it takes: {told} [invalid]") from error.__cause__
+            raise
+
+
 def server(books: Books) -> MCPServer[Hall]:
     """The door for agents to some books."""
 
@@ -30,11 +54,12 @@ def server(books: Books) -> MCPServer[Hall]:
     async def hall(_: MCPServer[Hall]) -> AsyncIterator[Hall]:
         yield Hall(books)
 
-    mcp: MCPServer[Hall] = MCPServer(
+    mcp = Door(
         "mecris", title="Mecris", instructions=ABOUT, version=version("mecris"), lifespan=hall, log_level="WARNING"
     )
     for tool, annotations in TOOLS:
         mcp.add_tool(tool, annotations=annotations)
+        mcp.take_no_others(tool.__name__)
     mcp.resource("mecris://cycle/{cycle_id}", mime_type="application/json")(cycle)
     mcp.resource("mecris://cycle/{cycle_id}/as-of/{when}", mime_type="application/json")(cycle_as_of)
     mcp.resource("mecris://cycle/{cycle_id}/events", mime_type="application/json")(cycle_events)

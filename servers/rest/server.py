@@ -35,11 +35,13 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; refuses an address that cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listening = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise Unavailable(
             f"{host}:{port} cannot be listened on ({error.strerror or error}): give another --port or --host"
         ) from error
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it: no answer waits 40 ms
+    return listening
 
 
 def serve(app: ASGI, closing: asyncio.Event, listening: socket.socket) -> None:
