@@ -27,6 +27,7 @@ from mecris.domain.money import plain
 from mecris.domain.old_shapes import OLD
 from mecris.notifiers.delivery import Patience
 from mecris.projections.follow import VIEWS
+from mecris.servers.rest.app import application
 from mecris.store import chain, schema
 from mecris.store.names import EVENTS
 
@@ -37,7 +38,14 @@ GENERATED = "<!-- Made by `make docs` from the code: change the code, not this p
 
 def pages() -> dict[Path, str]:
     """Every generated page and what it says; the same at every run."""
-    return {FOLDER / "cli.md": _cli(), FOLDER / "events.md": _events()}
+    return {FOLDER / "cli.md": _cli(), FOLDER / "events.md": _events(), FOLDER / "openapi.json": _openapi()}
+
+
+def _openapi() -> str:
+    """What the REST door offers, as it describes itself."""
+    with TemporaryDirectory() as folder, Books.open(Path(folder) / "books.db") as books:
+        described = application(books).openapi()
+    return json.dumps(described, indent=2, ensure_ascii=False) + "\n"
 
 
 def _page(*parts: str) -> str:
@@ -205,6 +213,9 @@ def _events() -> str:
         "## Tables of the log",
         "These are the books themselves.",
         *(_fenced("sql", textwrap.dedent(" " * 4 + statement).strip()) for statement in schema.LOG),
+        "## Tables of servers",
+        "Work that was asked for, and when tokens were used last: no statements, so no rebuild makes them again.",
+        *(_fenced("sql", textwrap.dedent(" " * 4 + statement).strip()) for statement in schema.DESK),
     )
 
 
@@ -219,6 +230,10 @@ INSIDE = (
 )
 
 MEANING = {
+    "digest": "the SHA-256 of its secret part, in hex",
+    "expires_at": "from when on it opens nothing",
+    "handle": "its public part, by which it is found",
+    "scope": "`read`, `write` or `admin`",
     "accepted": "what stood against closing it, sentence by sentence",
     "alert": "its number in the cycle",
     "attempts": "how often the target was tried",
@@ -254,7 +269,7 @@ MEANING = {
     "running": "is more to be expected?",
     "running_count": "how many dispatches were still running",
     "status": "`matched`, `pending` or `discrepancy`",
-    "target": "who was told: scheme and host of a webhook, or the name of a service",
+    "target": "who was told: scheme and host of a webhook, or the name of a service, with a digest of the address",
     "targets": "who is to be told, by label",
     "threshold_percent": "the threshold it was over",
     "to_cycle": "the cycle that got it",
@@ -323,6 +338,8 @@ MEANING = {
 
 
 IN = {
+    ("TokenCreated", "name"): "whose it is: what it records is recorded by this name",
+    ("TokenRevoked", "name"): "whose it was",
     ("AlertDelivered", "alert"): "the alert that reached it",
     ("AlertSuppressed", "alert"): "the alert whose cool-down holds",
     ("OdometerRead", "amount_usd"): "what the counter shows",
@@ -417,6 +434,10 @@ def _story() -> list[c.Command]:
         c.ReversePlug(cycle_id=1, plug=1, reason="the export was of another month"),
         c.AdjustBudget(cycle_id=1, amount_usd="0.04", reason="25.00 were paid", at="2025-08-06", provider="claude"),
         c.ChangeThresholds(cycle_id=1, excellent="0.5", good="2", fair="5"),
+        c.CreateToken(
+            token_name="ci", scope="write", handle="0123456789abcdef", digest="ab" * 32, expires="2026-09-30"
+        ),
+        c.RevokeToken(token_name="ci", reason="the laptop was lost"),
         c.RecordSource(**console, balance="1.954", measured_at="2025-09-10T09:10:00Z"),
         c.RetractReading(cycle_id=1, reading=3, reason="typed 1.954 in place of 19.54"),
         c.CloseCycle(cycle_id=1, accept=True, reason="the export will show it"),
@@ -458,6 +479,7 @@ def _dispatch(id: str, input_tokens: int, output_tokens: int) -> c.Dispatch:
 
 
 TABLE = {
+    "access_token": "Tokens: who may come through the doors of a server; `handle` is the public part.",
     "budget_alert": "What was over its threshold and was told; `id` is its position in the log, `targets` who was to hear of it, as JSON.",
     "budget_alert_delivery": "Each attempt to reach somebody; no `error` means that it was delivered.",
     "budget_closing": "Each time a cycle was closed, with what was left and what was accepted (as JSON), or reopened.",

@@ -5,10 +5,13 @@ import os
 import re
 import runpy
 import shlex
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +22,9 @@ from mecris.cli.main import mecris, run
 
 ROOT = Path(__file__).parent.parent
 README, AGENTS, GUIDE = ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "docs" / "guide.md"
-LEDGER, CONTRIBUTING = ROOT / "docs" / "ledger.md", ROOT / "CONTRIBUTING.md"
+LEDGER, SERVERS, CONTRIBUTING = ROOT / "docs" / "ledger.md", ROOT / "docs" / "servers.md", ROOT / "CONTRIBUTING.md"
 PAGES = [README, AGENTS, *sorted((ROOT / "docs").glob("*.md"))]
-AT_LEAST = {README: 8, AGENTS: 16, GUIDE: 80, LEDGER: 45}
+AT_LEAST = {README: 8, AGENTS: 16, GUIDE: 80, LEDGER: 45, SERVERS: 15}
 """How much must be run of these pages, so that the test cannot pass by finding nothing."""
 TELLS_EXIT = '|| echo "exit $?"'
 
@@ -60,8 +63,24 @@ def commands(line: int, block: str) -> Iterator[Shown]:
         line += part.count("\n")
 
 
+def free_port() -> str:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+PORT = free_port()
+"""Stands in for the port that a page names: whoever runs the tests may have a server there."""
+
+
 def done(shown: Shown) -> str:
-    """Run it here and now; what it printed, both streams as they come."""
+    """Run it here and now, on a port that is free; what it printed, both streams as they come."""
+    shown = shown._replace(run=[word.replace("8787", PORT) for word in shown.run])
+    return _done(shown).replace(PORT, "8787")
+
+
+def _done(shown: Shown) -> str:
     if (words := plain_words(shown.run)) is not None:
         return called(words, shown.run[-1].rstrip().endswith(TELLS_EXIT))
     ran = subprocess.run(shown.run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, encoding="utf-8")
@@ -87,7 +106,7 @@ def called(words: list[str], tells_exit: bool) -> str:
 
 
 @pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty folder to be in, with books of its own; neither settings nor the user's name come from outside."""
     monkeypatch.chdir(tmp_path)
     for setting in [name for name in os.environ if name.startswith("MECRIS_")]:
@@ -96,6 +115,10 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MECRIS_BOOKS", "./books.db")
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    yield
+    if (server := tmp_path / "serve.pid").exists():  # one that the page started, if the page did not come to its end
+        with suppress(ProcessLookupError):
+            os.kill(int(server.read_text()), signal.SIGKILL)
 
 
 def agrees(real: str, told: str) -> bool:
@@ -109,6 +132,8 @@ def agrees(real: str, told: str) -> bool:
 def test_what_a_page_shows_is_what_happens(page: Path) -> None:
     shown = shown_on(page)
     assert len(shown) >= AT_LEAST.get(page, 0)
+    if page == SERVERS and shutil.which("curl") is None:
+        pytest.skip("there is no curl here, which this page asks with")
     for one in shown:
         real = done(one)
         where = f"{page.name}:{one.line}"
@@ -142,7 +167,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_reference_pages_are_fresh() -> None:
     pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()
-    assert len(pages) == 2
+    assert len(pages) == 3
     for path, text in pages.items():
         assert (ROOT / path).read_text("utf-8") == text, f"{path} is stale: run `make docs`"
 

@@ -90,7 +90,7 @@ def _number(text: str) -> int:
 
 def _read(ctx: Context[Any, Any], question: Any) -> str:
     try:
-        return to_json(question(hall_of(ctx, READ)[0]))
+        return to_json(question(hall_of(ctx, READ)[0])) + "\n"
     except NotFound as error:
         raise ResourceNotFoundError(error.message) from None
     except MecrisError as error:

@@ -17,12 +17,12 @@ from ...books import Books
 from ...domain.errors import MecrisError
 from ..queue import Queue
 from .budget import router as budget
-from .calls import BEARER, Hall
+from .calls import BEARER, Hall, written
 from .guard import OPEN, Guard, Limits
 from .ledger import cost, odometer
 from .problems import of_error, of_validation, problem
 from .records import audit, jobs, tokens
-from .resources import Problem
+from .resources import Problem, Router, problems
 
 ABOUT = """How much budget is left for LLM providers, and why should I believe it?
 
@@ -97,20 +97,20 @@ async def _work(app: FastAPI) -> None:
 
 
 def _health(books: Books) -> Any:
-    from .resources import Router, problems
-
     router = Router(tags=["health"])
 
-    @router.get("/health", response_model=dict[str, str])
-    async def health() -> dict[str, str]:
-        """Is the server alive? Needs no token."""
-        return {"status": "alive"}
+    alive = {200: {"model": dict[str, str], "description": "Yes."}}
 
-    @router.get("/ready", response_model=dict[str, str], responses=problems(503))
-    async def ready() -> dict[str, str]:
+    @router.get("/health", response_model=None, responses=alive)
+    async def health() -> Response:
+        """Is the server alive? Needs no token."""
+        return written({"status": "alive"})
+
+    @router.get("/ready", response_model=None, responses={**alive, **problems(503)})
+    async def ready() -> Response:
         """Can the books be read? Needs no token."""
         await run_in_threadpool(lambda: books.position)
-        return {"status": "ready"}
+        return written({"status": "ready"})
 
     return router
 

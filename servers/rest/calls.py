@@ -102,7 +102,7 @@ def written(answer: Any, status: int = 200, location: str | None = None) -> Resp
         headers["Idempotency-Replayed"] = "true"
     if location is not None:
         headers["Location"] = location.format(**answer)
-    return Response(to_json(answer), status, headers, "application/json")
+    return Response(to_json(answer) + "\n", status, headers, "application/json")
 
 
 def _call(scope: str) -> Callable[..., Call]:

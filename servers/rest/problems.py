@@ -54,7 +54,7 @@ def problem(status: int, code: str, detail: str, request_id: str, **more: Any) -
         **more,
     }
     headers = {"WWW-Authenticate": 'Bearer realm="mecris"'} if status == 401 else {}
-    return Response(json.dumps(body, ensure_ascii=False), status, headers, MEDIA)
+    return Response(json.dumps(body, ensure_ascii=False) + "\n", status, headers, MEDIA)
 
 
 def status_of(error: MecrisError) -> int:

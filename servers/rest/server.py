@@ -40,7 +40,9 @@ def listen(host: str, port: int) -> socket.socket:
         raise Unavailable(
             f"{host}:{port} cannot be listened on ({error.strerror or error}): give another --port or --host"
         ) from error
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it: no answer waits 40 ms
+    listening.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )  # what is accepted inherits it: no answer waits 40 ms
     return listening
 
 
