@@ -99,7 +99,7 @@ async def _work(app: FastAPI) -> None:
 def _health(books: Books) -> Any:
     router = Router(tags=["health"])
 
-    alive = {200: {"model": dict[str, str], "description": "Yes."}}
+    alive: dict[int | str, dict[str, Any]] = {200: {"model": dict[str, str], "description": "Yes."}}
 
     @router.get("/health", response_model=None, responses=alive)
     async def health() -> Response:
