@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .costs import Costs
     from .counters import Counters
     from .jobs import Jobs
+    from .keys import Keys
     from .writing import Given, Writer
 
 
@@ -119,11 +120,11 @@ class Books:
         """
         return self._writer.handle_all(orders)
 
-    def rehearse(self, order: "Command") -> Answer:
+    def rehearse(self, order: "Command", *, idempotency_key: str | None = None) -> Answer:
         """What an order would be answered with now, or the refusal it would meet; nothing is recorded."""
         from .writing import Given
 
-        return self._writer.rehearse(Given(order))
+        return self._writer.rehearse(Given(order, idempotency_key))
 
     @cached_property
     def _writer(self) -> "Writer":
@@ -334,18 +335,13 @@ class Books:
 
     def once(self, key: str | None, request: Sequence[object], do: Callable[[], Answer]) -> Answer:
         """Do something that is no order, unless it was done under this key: then the first answer is given again."""
-        from .keys import fingerprint_of, keep, kept
+        return do() if key is None else self._keys.once(key, request, do)
 
-        fingerprint = fingerprint_of(*request)
-        with self.file.reading() as connection:
-            first = kept(connection, key, fingerprint)
-        if first is not None:
-            return first
-        answer = do()
-        if key is not None:
-            with self.file.pen() as connection:
-                keep(connection, key, fingerprint, answer)
-        return answer
+    @cached_property
+    def _keys(self) -> "Keys":
+        from .keys import Keys
+
+        return Keys(self.file)
 
     @cached_property
     def jobs(self) -> "Jobs":

@@ -1,15 +1,16 @@
 """Jobs: work that is asked for now and done in the background. They lie in the books' file, so that a restart loses none.
 
-A job is taken by whoever serves the books; one whose taker died is taken again after its lease. What it does carries
-the job's own idempotency key, so that doing it twice records it once.
+A job is taken by whoever serves the books; one whose taker died is taken again after its lease. A reconciliation records
+nothing that was on record already, so doing it twice records it once.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..domain.commands import Reconcile
-from ..domain.errors import MecrisError, NotFound
+from ..domain.errors import Busy, MecrisError, NotFound, Unavailable
 from ..domain.period import as_text, from_text, time_text
 from .answers import Answer, from_json, to_json
 from .keys import fingerprint_of, keep, kept
@@ -74,10 +75,11 @@ class Jobs:
             return False
         id, cycle_id, by = taken
         try:
-            outcome: dict[str, Any] = self.books.handle(
-                Reconcile(cycle_id=cycle_id), idempotency_key=f"job {id}", recorded_by=by
-            )
+            outcome: dict[str, Any] = self.books.handle(Reconcile(cycle_id=cycle_id), recorded_by=by)
             status = DONE
+        except (Busy, Unavailable):
+            self._put_back(id)
+            raise
         except MecrisError as error:
             outcome, status = {"code": error.code, "detail": error.message}, FAILED
         with self.books.file.pen() as connection:
@@ -86,6 +88,11 @@ class Jobs:
                 (status, as_text(self.clock()), to_json(outcome), id),
             )
         return True
+
+    def _put_back(self, id: int) -> None:
+        """Leave a job to the next look: what stood in its way passes."""
+        with suppress(MecrisError), self.books.file.pen() as connection:
+            connection.execute("UPDATE jobs SET status = ?, started_at = NULL WHERE id = ?", (QUEUED, id))
 
     def _take(self) -> tuple[int, int, str] | None:
         now = self.clock()

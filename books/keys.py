@@ -1,9 +1,13 @@
 """Idempotency keys of what is no order: the first answer again, byte for byte, to the same request."""
 
 import sqlite3
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from threading import Lock
+from weakref import WeakValueDictionary
 
 from ..domain.errors import KeyReused
+from ..store.file import File
 from .answers import Answer, from_json, to_json
 
 
@@ -31,3 +35,34 @@ def keep(connection: sqlite3.Connection, key: str | None, fingerprint: str, answ
     if key is not None:
         row = (key, fingerprint, to_json(answer))
         connection.execute("INSERT OR IGNORE INTO idempotency_keys VALUES (?, ?, ?)", row)
+
+
+class Keys:
+    """Requests under keys that are under way in this process: of two that come at once, the second waits for the first.
+
+    In two processes both may be done; what is asked for so (a look for alerts, a replay) then still says the same, and the
+    answer that was kept first is given to both.
+    """
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self._under_way: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        self._turn = Lock()
+
+    def once(self, key: str, request: Sequence[object], do: Callable[[], Answer]) -> Answer:
+        """Do what is asked for, unless it was done under this key."""
+        fingerprint = fingerprint_of(*request)
+        with self._turn:
+            mine = self._under_way.setdefault(key, Lock())
+        with mine:
+            with self.file.reading() as connection:
+                first = kept(connection, key, fingerprint)
+            return self._do(key, fingerprint, do) if first is None else first
+
+    def _do(self, key: str, fingerprint: str, do: Callable[[], Answer]) -> Answer:
+        answer = do()
+        with self.file.pen() as connection:
+            first = kept(connection, key, fingerprint)
+            if first is None:
+                keep(connection, key, fingerprint, answer)
+        return answer if first is None else first

@@ -53,7 +53,7 @@ class Asked:
         """What was known then; refuses a moment before the thing that is asked about was heard of."""
         if as_of is None:
             return Moment(self.position, self.now, None, None)
-        if isinstance(as_of, str) and as_of.isascii() and as_of.strip().isdecimal():
+        if isinstance(as_of, str) and as_of.isascii() and as_of.strip().isdecimal() and len(as_of) < 19:
             as_of = int(as_of.strip())
         position, now = (
             self._at_position(as_of) if isinstance(as_of, int) else self._at_time(end_of(as_of, self.now, timezone))

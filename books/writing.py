@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from ..domain import commands as c
 from ..domain.aggregate import Stamp
-from ..domain.errors import EventDamaged, KeyReused, MecrisError, Refused, RuleRefused
+from ..domain.errors import Busy, EventDamaged, KeyReused, MecrisError, Refused, RuleRefused, Unavailable
 from ..domain.period import LATE, as_text, from_text
 from ..domain.text import name_of
 from ..projections import follow
@@ -81,7 +81,7 @@ class Writer:
         with self._turn:
             try:
                 return self._held(lambda connection: [self._each(connection, one, read) for one in given])
-            except MecrisError as error:  # the books cannot be written: the same for all
+            except (Busy, Unavailable) as error:  # the books cannot be written: the same for all
                 return [error] * len(given)
             except Exception:  # noqa: BLE001  # one of them fails for a reason of its own: each is tried by itself
                 return [self._alone(one) for one in given]
@@ -89,6 +89,8 @@ class Writer:
     def rehearse(self, given: Given) -> Answer:
         """What an order would be answered with, or its refusal; nothing is recorded."""
         with self._turn, self.file.pen() as connection:
+            if again := _given_before(connection, given):
+                return again
             head = positions.head(connection)
             last = from_text(head.recorded_at) if head.position else None
             desk = Held(self.log, connection, self._stamp(last, given.by), {})
@@ -140,9 +142,8 @@ class Writer:
             raise
 
     def _with_the_pen(self, connection: sqlite3.Connection, given: Given, read: Read) -> Answer:
-        kept = _kept(connection, given.key) if given.key is not None else None
-        if kept and given.key is not None:
-            return _again(given.key, kept, given.order)
+        if again := _given_before(connection, given):
+            return again
         head = positions.head(connection)
         last = from_text(head.recorded_at) if head.position else None
         desk = Held(self.log, connection, self._stamp(last, given.by), read)
@@ -186,14 +187,27 @@ def _kept(connection: sqlite3.Connection, key: str) -> tuple[str, str] | None:
     return found
 
 
-def _again(key: str, kept: tuple[str, str], order: c.Command) -> Answer:
-    """The first answer to a repeated order; another order under the same key is a conflict."""
-    if kept[0] != _fingerprint(order):
-        raise KeyReused(key)
+def _given_before(connection: sqlite3.Connection, given: Given) -> Answer | None:
+    """The first answer to an order that was given before; another order under the same key is a conflict."""
+    kept = _kept(connection, given.key) if given.key is not None else None
+    if kept is None or given.key is None:
+        return None
+    if kept[0] not in _fingerprints(given.order):
+        raise KeyReused(given.key)
     answer = Answer(from_json(kept[1]))
     answer.replayed = True
     return answer
 
 
 def _fingerprint(order: c.Command) -> str:
-    return sha256(f"{order.name} {order.model_dump_json(exclude_defaults=True)}".encode()).hexdigest()
+    """What tells one order from another: its name and its fields, less those that say only how it may be done."""
+    said = order.model_dump_json(exclude_defaults=True, exclude=set(order.aside) or None)
+    return sha256(f"{order.name} {said}".encode()).hexdigest()
+
+
+def _fingerprints(order: c.Command) -> Iterable[str]:
+    """Also the one that a confirmed plug had when its yes still counted as what it says."""
+    yield _fingerprint(order)
+    if isinstance(order, c.ApplyPlug):
+        said = order.model_copy(update={"yes": True, "expected_usd": None}).model_dump_json(exclude_defaults=True)
+        yield sha256(f"{order.name} {said}".encode()).hexdigest()

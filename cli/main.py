@@ -6,11 +6,9 @@ from typing import Any, NoReturn
 
 import click
 
-from ..domain.errors import Conflict, Damaged, MecrisError, NotFound, Refused, Unavailable
+from ..domain.errors import MecrisError, NotFound
+from .exits import FAULT, INTERRUPTED, exit_of
 from .lazy import Lazy
-
-EXITS = ((Refused, 3), (Conflict, 4), (Damaged, 5), (Unavailable, 6))
-FAULT, INTERRUPTED = 6, 130
 
 _GROUPS = {
     "audit": ("audit", "The log as it is, the chain recomputed, the read models rebuilt."),
@@ -73,21 +71,20 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except MecrisError as error:
         click.echo(f"{_kind(error)}: {error.message}", err=True)
-        return _exit_of(error)
+        return exit_of(error)
     except SystemExit:  # how click takes it when the reader has seen enough and closes the pipe
         return 0
+    except OSError as error:  # a full disk behind a pipe, say
+        click.echo(f"could not be done: {error.strerror or error}", err=True)
+        return FAULT
     except Exception as fault:  # the last line of defence: a person never sees a bare traceback
         return _our_fault(fault)
-
-
-def _exit_of(error: MecrisError) -> int:
-    return next(code for kind, code in EXITS if isinstance(error, kind))
 
 
 def _kind(error: MecrisError) -> str:
     if isinstance(error, NotFound):
         return "not found"
-    return {3: "refused", 4: "conflict", 5: "damaged", 6: "could not be done"}[_exit_of(error)]
+    return {3: "refused", 4: "conflict", 5: "damaged", 6: "could not be done"}[exit_of(error)]
 
 
 def _our_fault(fault: Exception) -> int:

@@ -18,7 +18,8 @@ import click
 from pydantic import BaseModel
 
 from mecris.books import Books, settings
-from mecris.cli.main import EXITS, FAULT, INTERRUPTED, mecris
+from mecris.cli.exits import EXITS, FAULT, INTERRUPTED
+from mecris.cli.main import mecris
 from mecris.domain import commands as c
 from mecris.domain import errors, events, run_events
 from mecris.domain.event import Event

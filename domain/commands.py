@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from .money import number, usd
 from .period import When
@@ -20,15 +20,22 @@ def _number(value: Any) -> Decimal:
 Usd = Annotated[Decimal, BeforeValidator(_usd)]
 """An exact amount of US dollars (or of the currency named beside it); floats are refused."""
 Number = Annotated[Decimal, BeforeValidator(_number)]
+Id = Annotated[int, Field(strict=True)]
+"""A number that the books gave; text, decimals and flags are refused, as a slip would name something else."""
+Flag = Annotated[bool, Field(strict=True)]
 Provider = str
 SourceType = Literal["realtime", "manual"]
 
 
 class Command(BaseModel):
-    """An order. `name` is what it is called in the books' memory of idempotency keys."""
+    """An order. `name` is what it is called in the books' memory of idempotency keys.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `aside` are fields that say how it may be done and not what: the same order under the same key may differ in them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
     name: ClassVar[str]
+    aside: ClassVar[frozenset[str]] = frozenset()
 
 
 class OpenCycle(Command):
@@ -40,13 +47,13 @@ class OpenCycle(Command):
     target_usd: Usd
     notes: str | None = None
     timezone: str = "UTC"
-    roll_over_from: int | None = None
+    roll_over_from: Id | None = None
 
 
 class CycleCommand(Command):
     """An order about one cycle."""
 
-    cycle_id: int
+    cycle_id: Id
 
 
 class AdjustBudget(CycleCommand):
@@ -77,46 +84,51 @@ class RecordSource(CycleCommand):
     """
 
     name: ClassVar[str] = "record-source"
-    source: str
+    source: Annotated[str, Field(validation_alias=AliasChoices("source", "name"))]
     type: SourceType | None = None
-    amount: Usd | None = None
+    amount: Annotated[Usd | None, Field(validation_alias=AliasChoices("amount", "amount_usd"))] = None
     balance: Usd | None = None
     credit: Usd | None = None
-    payload: str | None = None
+    payload: Annotated[str | None, Field(validation_alias=AliasChoices("payload", "raw_payload"))] = None
     provider: Provider | None = None
-    counted: bool | None = None
+    counted: Flag | None = None
     currency: str = "USD"
     rate: Number | None = None
     measured_at: When | None = None
-    reconcile: bool = True
+    reconcile: Flag = True
 
 
 class RetractReading(CycleCommand):
     """Take a wrong reading back; it stays in the log."""
 
     name: ClassVar[str] = "retract-reading"
-    reading: int
+    reading: Id
     reason: str
-    reconcile: bool = True
+    reconcile: Flag = True
 
 
 class ApplyPlug(CycleCommand):
-    """Explain spend that no realtime source saw: an amount, or exactly what is unexplained (`square`)."""
+    """Explain spend that no realtime source saw: an amount, or exactly what is unexplained (`square`).
+
+    `expected_usd` is what whoever gives the order saw: when another amount would be plugged by now, it is refused.
+    """
 
     name: ClassVar[str] = "apply-plug"
+    aside: ClassVar[frozenset[str]] = frozenset(("yes", "expected_usd"))
     amount_usd: Usd | None = None
-    square: bool = False
+    square: Flag = False
     reason: str
     provider: Provider | None = None
     evidence: str | None = None
-    yes: bool = False
+    yes: Flag = False
+    expected_usd: Usd | None = None
 
 
 class ReversePlug(CycleCommand):
     """Undo a plug by its opposite."""
 
     name: ClassVar[str] = "reverse-plug"
-    plug: int
+    plug: Id
     reason: str
 
 
@@ -130,7 +142,7 @@ class CloseCycle(CycleCommand):
     """Close a cycle and put its final figures on record; `accept` closes it in spite of what is still open."""
 
     name: ClassVar[str] = "close-cycle"
-    accept: bool = False
+    accept: Flag = False
     reason: str | None = None
 
 
@@ -145,7 +157,7 @@ class RollOver(CycleCommand):
     """Carry what is left of a closed cycle, or what is missing, into this one; it counts from `at` (default: its beginning)."""
 
     name: ClassVar[str] = "roll-over"
-    from_cycle: int
+    from_cycle: Id
     reason: str | None = None
     at: When | None = None
     provider: Provider = ""
@@ -173,9 +185,9 @@ class Dispatch(BaseModel):
     output_tokens: Tokens
     cache_read_tokens: Tokens = 0
     cache_write_tokens: Tokens = 0
-    input_includes_cache: bool = False
+    input_includes_cache: Flag = False
     model: str | None = None
-    running: bool = False
+    running: Flag = False
 
 
 class RecordDispatches(RunCommand):
@@ -193,7 +205,7 @@ class ReconcileTokens(RunCommand):
     billed_out: Tokens
     billed_cache_read: Tokens | None = None
     billed_cache_write: Tokens | None = None
-    input_includes_cache: bool = False
+    input_includes_cache: Flag = False
     dispatch_id: str | None = None
     source: str = "manual"
     tolerance_tokens: Tokens = 0
@@ -214,7 +226,7 @@ class ReadOdometer(OdometerCommand):
     month: str | None = None
     read_at: When | None = None
     notes: str | None = None
-    correct: bool = False
+    correct: Flag = False
     reason: str | None = None
 
 
@@ -237,21 +249,21 @@ class FeedCycle(OdometerCommand):
     """Give a cycle a reading with each reading of the counter, in the same write."""
 
     name: ClassVar[str] = "feed-cycle"
-    cycle_id: int
+    cycle_id: Id
 
 
 class StopFeeding(OdometerCommand):
     """Give a cycle no more readings of the counter."""
 
     name: ClassVar[str] = "stop-feeding"
-    cycle_id: int
+    cycle_id: Id
     reason: str
 
 
 class AlertCommand(Command):
     """An order about the alerts of a cycle."""
 
-    cycle_id: int
+    cycle_id: Id
 
 
 class RaiseAlert(AlertCommand):
@@ -271,7 +283,7 @@ class NoteDelivery(AlertCommand):
     """Say what came of an attempt to reach a target; no `error` means that it was reached."""
 
     name: ClassVar[str] = "note-delivery"
-    alert: int
+    alert: Id
     target: str
     attempts: int
     error: str | None = None
@@ -307,3 +319,5 @@ def _named(kind: type[Command]) -> dict[str, type[Command]]:
 
 NAMED = _named(Command)
 """Every order by its name."""
+INNER = frozenset(("raise-alert", "note-delivery", "create-token"))
+"""Orders that only Mecris itself gives: what they say was not said by a person."""

@@ -268,6 +268,12 @@ class BudgetCycle(Aggregate):
         book = self._provider_to_plug(order.provider, self.figures(past))
         amount = book.unexplained if order.amount_usd is None else order.amount_usd
         told = {"provider": book.name, "amount_usd": amount, "unexplained_usd": book.unexplained - amount}
+        if order.expected_usd is not None and order.expected_usd != amount:
+            raise RuleRefused(
+                f"the plug would be {dollars(amount)} by now, and not {dollars(order.expected_usd)}: "
+                "the books have changed since they were looked at, look again",
+                code="plug-changed",
+            )
         if order.square and not amount:
             return {"plug": None, **told}
         _require_yes(order, amount, book)
@@ -390,10 +396,13 @@ def _require_yes(order: c.ApplyPlug, amount: Decimal, book: Provider) -> None:
         raise AmountRefused("a plug of 0 explains nothing: give an amount, or --square")
     if order.yes:
         return
-    if abs(amount) > PLUG_LIMIT:
-        raise ConfirmationNeeded(f"a plug of {dollars(amount)} is over {dollars(PLUG_LIMIT)}: confirm it with --yes")
-    if abs(book.unexplained - amount) > abs(book.unexplained):
-        raise ConfirmationNeeded(
-            f"a plug of {dollars(amount)} would leave more unexplained ({dollars(book.unexplained - amount)}) than before "
-            f"({dollars(book.unexplained)}): confirm it with --yes, or use --square"
-        )
+    left, before = book.unexplained - amount, book.unexplained
+    over = [f"is over {dollars(PLUG_LIMIT)}"] if abs(amount) > PLUG_LIMIT else []
+    more = (
+        [f"would leave more unexplained ({dollars(left)}) than before ({dollars(before)})"]
+        if abs(left) > abs(before)
+        else []
+    )
+    if over or more:
+        how = "confirm it with --yes, or use --square" if more else "confirm it with --yes"
+        raise ConfirmationNeeded(f"a plug of {dollars(amount)} {' and '.join(over + more)}: {how}")

@@ -15,6 +15,8 @@ PLACES = 12
 """Decimal places kept: a per-token price needs 1e-12 dollars to be exact."""
 LIMIT = Decimal(10) ** 12
 """Amounts stay below a trillion dollars, so that sums and products of them stay exact."""
+FARTHEST = 60
+"""Powers of ten beyond which a number means nothing here, and would only take memory."""
 
 EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, Overflow])
 """A context in which a result that would have to be rounded is an error, not a rounding."""
@@ -46,6 +48,8 @@ def number(value: str | int | Decimal, what: str = "amount") -> Decimal:
         raise AmountRefused(f"{what} {value!r} is not a number: write it like 5.42") from None
     if not read.is_finite():
         raise AmountRefused(f"{what} {value} is not a finite number: write it like 5.42")
+    if read and abs(read.adjusted()) > FARTHEST:
+        raise AmountRefused(f"{what} {str(value)[:40]} is out of range: write it like 5.42")
     return read
 
 

@@ -56,7 +56,7 @@ class File:
             old = schema.version_of(connection, self.where) < schema.VERSION
         if not self._sealed():
             self._keep_a_write_ahead_log()
-        if old:
+        if old and not self._sealed():
             with self.pen() as connection:
                 schema.upgrade(connection, self.where)
 
