@@ -107,6 +107,11 @@ class Doorkeeper:
         self._uses[token.name] = now
         return token
 
+    def still_admits(self, token: Token) -> bool:
+        """Was a token that was let in neither revoked since, nor has it expired?"""
+        known = self._tokens().get(token.handle)
+        return known is not None and not known.revoked and not known.has_expired(self.clock())
+
     def _tokens(self) -> dict[str, Token]:
         """All tokens by handle; read again only when the log has more to say of them."""
         with self.file.reading() as connection:

@@ -323,6 +323,10 @@ class Books:
         """The token that somebody shows; refuses (`Unauthenticated`) one that is unknown, expired or revoked."""
         return self._doorkeeper.admit(secret)
 
+    def still_admits(self, token: "Token") -> bool:
+        """Does a token that was let in open the door still? For whoever stays."""
+        return self._doorkeeper.still_admits(token)
+
     def note_token_uses(self) -> None:
         """Write down when tokens were used last; for servers, now and then."""
         self._doorkeeper.note_uses()
@@ -375,6 +379,19 @@ class Books:
         from . import audit
 
         return audit.log(self.file, cycle_id, since, limit)
+
+    def events(
+        self,
+        cycle_id: int | None = None,
+        *,
+        since: int = 0,
+        limit: int | None = None,
+        as_of: When | int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Events after a position, as they were known at a moment."""
+        until = None if as_of is None else self.position_at(as_of)
+        found = self.log(cycle_id, since=since, limit=limit)
+        return [event for event in found if until is None or event["position"] <= until]
 
     def position_at(self, as_of: When | int | None) -> int:
         """The last position that was known at a time, or at the end of a write that a position is in."""

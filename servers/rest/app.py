@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ...books import Books
 from ...domain.errors import MecrisError
@@ -30,6 +32,8 @@ Questions are GET and may be asked `as_of` any moment. Orders are POST, are on d
 `Idempotency-Key`. Amounts are JSON numbers with all their digits. Problems are RFC 9457 documents with a stable `code`."""
 IDLE, USES = 0.5, 30.0
 """Seconds between two looks for jobs, and between two notes of when tokens were used."""
+SLOW = 4
+"""Threads for what takes long: alerts on their way to slow targets, replays, streams that look for news."""
 _LOG = logging.getLogger("mecris")
 
 
@@ -54,7 +58,7 @@ def application(
         redirect_slashes=False,
     )
     app.state.closing = asyncio.Event()
-    app.state.hall = Hall(books, Queue(books), notify)
+    app.state.hall = Hall(books, Queue(books), notify, CapacityLimiter(SLOW))
     for router in (budget, cost, odometer, audit, jobs, tokens, _health(books)):
         app.include_router(router)
     app.add_middleware(Guard, books=books, limits=limits, log=log)
@@ -62,7 +66,6 @@ def application(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _fault)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -71,12 +74,14 @@ def application(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hall: Hall = app.state.hall
     worker = asyncio.create_task(_work(app))
-    yield
-    app.state.closing.set()
-    await worker
-    await hall.queue.close()
-    with suppress(MecrisError):
-        await run_in_threadpool(hall.books.note_token_uses)
+    try:
+        yield
+    finally:
+        app.state.closing.set()
+        await worker
+        await hall.queue.close()
+        with suppress(MecrisError):
+            await run_in_threadpool(hall.books.note_token_uses)
 
 
 async def _work(app: FastAPI) -> None:
@@ -92,6 +97,8 @@ async def _work(app: FastAPI) -> None:
                 await run_in_threadpool(hall.books.note_token_uses)
         except MecrisError as error:
             _LOG.warning("the worker waits: %s", error.message)
+        except Exception:  # noqa: BLE001  # jobs of others wait
+            _LOG.exception("the worker met a fault, and goes on")
         with suppress(TimeoutError):
             await asyncio.wait_for(app.state.closing.wait(), IDLE)
 
@@ -131,22 +138,23 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # it is registered for those
+    if error.status_code == 405:
+        return _no_such_method(request)
     words = {
         404: ("no-resource", "there is nothing at this address: /openapi.json lists what there is"),
-        405: ("method", "this address does not take that method: /openapi.json says which it takes"),
-        400: ("not-json", "the body cannot be read: send JSON in UTF-8"),
+        400: ("not-json", str(error.detail)),
+        415: ("not-json", str(error.detail)),
     }
     code, detail = words.get(error.status_code, ("http", str(error.detail)))
-    told = problem(error.status_code, code, detail, _id(request))
-    for name, value in (error.headers or {}).items():
-        told.headers[name] = value
+    return problem(error.status_code, code, detail, _id(request))
+
+
+def _no_such_method(request: Request) -> Response:
+    routes = (r for r in request.app.routes if r.matches(request.scope)[0] is not Match.NONE)
+    takes = sorted({method for route in routes for method in route.methods})
+    told = problem(405, "method", f"this address takes {' and '.join(takes)}, not {request.method}", _id(request))
+    told.headers["Allow"] = ", ".join(takes)
     return told
-
-
-async def _fault(request: Request, error: Exception) -> Response:
-    _LOG.error("request %s failed", _id(request), exc_info=error)
-    detail = "this is a fault of Mecris: please report it with the request id, which the server's log tells more about"
-    return problem(500, "fault", detail, _id(request))
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from ...books.answers import to_json
 from ...domain.money import number, usd
 
 _DIGITS = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?[0-9]{1,12}(\.[0-9]{1,12})?$"}]}
@@ -31,6 +32,11 @@ Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1, examples=[3500])]
 Flag = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(min_length=1, max_length=2000, examples=["another workspace"])]
+Payload = Annotated[
+    str,
+    BeforeValidator(lambda v: to_json(v) if isinstance(v, dict) else v),
+    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": 65536}, {"type": "object"}]}),
+]
 Day = Annotated[str, Field(max_length=40, description="YYYY-MM-DD", examples=["2025-09-30"])]
 When = Annotated[str, Field(max_length=40, description="A date or a date-time.", examples=["2025-09-10T09:05:00Z"])]
 
@@ -64,7 +70,13 @@ class Snapshot(Body):
     balance: Annotated[Usd | None, Field(description="What is left, instead of an amount.")] = None
     credit: Annotated[Usd | None, Field(description="What the balance is left of.")] = None
     rate: Annotated[Number | None, Field(description="USD per unit of `currency`.")] = None
-    raw_payload: Annotated[str | None, Field(max_length=65536, examples=["<div>$0.42 USD</div>"])] = None
+    raw_payload: Annotated[
+        Payload | None,
+        Field(
+            description="What the source said: a text, or an object, kept as its JSON.",
+            examples=["<div>$0.42 USD</div>"],
+        ),
+    ] = None
     provider: Annotated[str | None, Field(max_length=200, examples=["claude"])] = None
     counted: Flag | None = None
     measured_at: When | None = None
@@ -112,6 +124,9 @@ class NewPlug(Body):
     provider: Annotated[str | None, Field(max_length=200)] = None
     evidence: Reason | None = None
     yes: Annotated[Flag, Field(description="A plug over 5 USD needs an explicit yes.")] = False
+    expected_usd: Annotated[
+        Usd | None, Field(description="The amount that was looked at: refused when it would be another by now.")
+    ] = None
 
 
 class Why(Body):

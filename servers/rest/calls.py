@@ -1,16 +1,18 @@
 """What every resource shares: who calls, the two times of a question, the key of an order, and how answers are written."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Any, NamedTuple
 
-import simplejson
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from ...books import Books
 from ...books.answers import Answer, to_json
+from ...books.wording import read_json
 from ...domain.access import ADMIN, READ, WRITE, Token
 from ...domain.commands import Command
 from ...domain.errors import Forbidden, RuleRefused
@@ -31,11 +33,12 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 
 
 class Hall(NamedTuple):
-    """What a server serves: the books, and the queue of orders to them."""
+    """What a server serves: the books, and the queue of orders to them; what takes long has few threads of its own."""
 
     books: Books
     queue: Queue
     notify: tuple[str, ...]
+    slow: CapacityLimiter
 
 
 class ExactRequest(Request):
@@ -44,7 +47,10 @@ class ExactRequest(Request):
     async def json(self) -> Any:
         """The body."""
         if not hasattr(self, "_json"):
-            self._json = simplejson.loads((await self.body()).decode(), use_decimal=True)
+            try:
+                self._json = read_json(await self.body(), "the body")
+            except RuleRefused as refused:
+                raise HTTPException(400, refused.message) from None
         return self._json
 
 
@@ -56,9 +62,16 @@ class ExactRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def exact(request: Request) -> Any:
+            if request.method == "POST" and not _is_json(request):
+                raise HTTPException(415, "send the body as JSON, with the header Content-Type: application/json")
             return await handler(ExactRequest(request.scope, request.receive))
 
         return exact
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 class Call:
@@ -68,9 +81,9 @@ class Call:
         self.request, self.token = request, token
         self.hall: Hall = request.app.state.hall
 
-    async def ask(self, question: Callable[[Books], Any]) -> Response:
+    async def ask(self, question: Callable[[Books], Any], *, slow: bool = False) -> Response:
         """Answer a question; it may wait for the disk, so it has a thread."""
-        answer = await run_in_threadpool(question, self.hall.books)
+        answer = await to_thread.run_sync(question, self.hall.books, limiter=self.hall.slow if slow else None)
         return written(list(answer) if isinstance(answer, Iterable) and not isinstance(answer, dict | list) else answer)
 
     async def order(self, order: Command, status: int = 200, location: str | None = None) -> Response:
@@ -83,8 +96,9 @@ class Call:
         return written(await run_in_threadpool(ask), 202, "/jobs/{job_id}")
 
     async def once(self, status: int, request: tuple[object, ...], do: Callable[[], Answer]) -> Response:
-        """Do what is no order, unless it was done under this key."""
-        return written(await run_in_threadpool(self.hall.books.once, self.key, request, do), status)
+        """Do what is no order, unless it was done under this key; it may take long, and others do not wait for it."""
+        answer = await to_thread.run_sync(self.hall.books.once, self.key, request, do, limiter=self.hall.slow)
+        return written(answer, status)
 
     @property
     def key(self) -> str | None:
@@ -105,8 +119,8 @@ def written(answer: Any, status: int = 200, location: str | None = None) -> Resp
     return Response(to_json(answer) + "\n", status, headers, "application/json")
 
 
-def _call(scope: str) -> Callable[..., Call]:
-    def let_in(request: Request) -> Call:
+def _call(scope: str) -> Callable[..., Awaitable[Call]]:
+    async def let_in(request: Request) -> Call:
         token: Token = request.state.token
         if not token.allows(scope):
             raise Forbidden(
@@ -125,21 +139,20 @@ def _call(scope: str) -> Callable[..., Call]:
     return let_in
 
 
-def _ordering(scope: str) -> Callable[..., Call]:
+def _ordering(scope: str) -> Callable[..., Awaitable[Call]]:
     let_in = _call(scope)
 
-    def ordering(
+    async def ordering(
         request: Request,
         idempotency_key: Annotated[
             str | None,
             Header(
                 max_length=200,
                 description="The same request again with the same key records nothing and is answered as before.",
-                examples=["3f1c7e52"],
             ),
         ] = None,
     ) -> Call:
-        return let_in(request)
+        return await let_in(request)
 
     return ordering
 

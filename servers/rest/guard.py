@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 import sys
 import uuid
@@ -9,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
@@ -32,12 +33,14 @@ OPEN = frozenset(("/health", "/ready"))
 """What may be asked without a token."""
 IN_URL = frozenset(("token", "access_token", "api_key", "apikey", "key", "authorization"))
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SECRET = re.compile(r"mecris_[0-9A-Za-z_-]{8,}")
+_LOG = logging.getLogger("mecris")
 
 
 class Limits(NamedTuple):
     """How often one token may come (and how often one address may come with a wrong one), and how long a body may take."""
 
-    rate: str = "6000/minute"
+    rate: str = "60000/minute"
     wrong: str = "60/minute"
     body_seconds: float = 10.0
 
@@ -56,43 +59,41 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
+        given = Headers(scope=scope).get("x-request-id", "")
         id = given if _ID.fullmatch(given) else uuid.uuid4().hex
         state = scope.setdefault("state", {})
         state["request_id"], state["token"] = id, None
-        begun, status, sent = perf_counter(), 500, 0
-
-        async def told(message: MutableMapping[str, Any]) -> None:
-            nonlocal status, sent
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = id
-            elif message["type"] == "http.response.body":
-                sent += len(message.get("body", b""))
-            await send(message)
-
+        asked = _Asked(id, send)
         try:
-            refused, body = self._stopped(scope, headers, id), b""
-            if refused is None:
-                try:
-                    body = await asyncio.wait_for(_whole(receive), self.limits.body_seconds)
-                except TimeoutError:
-                    refused = problem(408, "too-slow", "the body did not come in time: send it at once", id)
-            if len(body) > LARGEST:
-                refused = _too_large(id)
-            if refused is not None:
-                await refused(scope, receive, told)
-            else:
-                await self.app(scope, _again(body, receive), told)
+            await self._let_in(scope, receive, asked)
         except _Gone:
-            status = 499
+            asked.status = 499
+        except Exception:  # noqa: BLE001  # whoever asked is told, without the traceback
+            _LOG.exception("request %s failed", id)
+            if not asked.begun:
+                await _fault(id)(scope, receive, asked)
         finally:
-            self._note(scope, id, status, sent, perf_counter() - begun)
+            self._note(scope, asked)
+
+    async def _let_in(self, scope: Scope, receive: Receive, asked: "_Asked") -> None:
+        refused, body = self._stopped(scope, Headers(scope=scope), asked.id), b""
+        if refused is None:
+            try:
+                body = await asyncio.wait_for(_whole(receive), self.limits.body_seconds)
+            except TimeoutError:
+                refused = problem(408, "too-slow", "the body did not come in time: send it at once", asked.id)
+        if len(body) > LARGEST:
+            refused = _too_large(asked.id)
+        if refused is not None:
+            await refused(scope, receive, asked)
+        else:
+            await self.app(_as_get(scope), _again(body, receive), asked)
 
     def _stopped(self, scope: Scope, headers: Headers, id: str) -> Response | None:
         """Why a request does not come in; None if it does."""
-        if any(name.lower() in IN_URL for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)):
+        if _SECRET.search(scope["path"]) or any(
+            name.lower() in IN_URL or _SECRET.search(name + value) for name, value in _query(scope)
+        ):
             told = "a token in a URL ends up in logs: send it as `Authorization: Bearer ...`, and revoke this one if it was real"
             return problem(400, "token-in-url", told, id)
         if int(headers.get("content-length") or 0) > LARGEST:
@@ -107,37 +108,52 @@ class Guard:
                 )
             token = self.books.admit(secret.strip())
         except Unauthenticated as refused:
-            return self._too_often(self.wrong, _address(scope), id) or of_error(refused, id)
+            return self._too_often(self.wrong, "address", _address(scope), id) or of_error(refused, id)
         except MecrisError as error:
             return of_error(error, id)
         scope["state"]["token"] = token
-        return self._too_often(self.rate, token.name, id)
+        return self._too_often(self.rate, "token", token.name, id)
 
-    def _too_often(self, rate: RateLimitItem, who: str, id: str) -> Response | None:
-        if self.seen.hit(rate, who):
+    def _too_often(self, rate: RateLimitItem, kind: str, who: str, id: str) -> Response | None:
+        if self.seen.hit(rate, kind, who):
             return None
-        wait = max(1, round(self.seen.get_window_stats(rate, who).reset_time - datetime.now(UTC).timestamp()))
+        wait = max(1, round(self.seen.get_window_stats(rate, kind, who).reset_time - datetime.now(UTC).timestamp()))
         response = problem(429, "too-often", f"more than {rate}: come again in {wait} s", id)
         response.headers["Retry-After"] = str(wait)
         return response
 
-    def _note(self, scope: Scope, id: str, status: int, sent: int, seconds: float) -> None:
+    def _note(self, scope: Scope, asked: "_Asked") -> None:
         """A line without payloads and secrets: the query's names only."""
         token = scope["state"]["token"]
-        names = [name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)]
         line = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "request_id": id,
+            "request_id": asked.id,
             "method": scope["method"],
-            "path": scope["path"],
-            "query": names,
-            "status": status,
-            "bytes": sent,
-            "ms": round(seconds * 1000, 2),
+            "path": _masked(scope["path"]),
+            "query": [_masked(name) for name, _ in _query(scope)],
+            "status": asked.status,
+            "bytes": asked.sent,
+            "ms": round((perf_counter() - asked.since) * 1000, 2),
             "token": token.name if token else None,
             "client": _address(scope),
         }
         self.log(json.dumps(line, ensure_ascii=False))
+
+
+class _Asked:
+    """One request on its way: what is sent goes through here, with its id, and is counted."""
+
+    def __init__(self, id: str, send: Send) -> None:
+        self.id, self.send = id, send
+        self.since, self.status, self.sent, self.begun = perf_counter(), 500, 0, False
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.begun, self.status = True, message["status"]
+            MutableHeaders(scope=message)["X-Request-ID"] = self.id
+        elif message["type"] == "http.response.body":
+            self.sent += len(message.get("body", b""))
+        await self.send(message)
 
 
 class _Gone(Exception):
@@ -172,8 +188,27 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return once
 
 
+def _as_get(scope: Scope) -> Scope:
+    """HEAD is GET without its body, which the server leaves out; a stream has no end, so it has no head either."""
+    is_head = scope["method"] == "HEAD" and not scope["path"].endswith("/stream")
+    return {**scope, "method": "GET"} if is_head else scope
+
+
+def _query(scope: Scope) -> list[tuple[str, str]]:
+    return parse_qsl(scope["query_string"].decode("latin-1"), True)
+
+
+def _masked(text: str) -> str:
+    return _SECRET.sub("mecris_...", unquote(text))
+
+
 def _too_large(id: str) -> Response:
     return problem(413, "too-large", f"a body may have {LARGEST:,} bytes: send less at once", id)
+
+
+def _fault(id: str) -> Response:
+    detail = "this is a fault of Mecris: please report it with the request id, which the server's log tells more about"
+    return problem(500, "fault", detail, id)
 
 
 def _address(scope: Scope) -> str:

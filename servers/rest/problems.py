@@ -1,12 +1,13 @@
 """Refusals as problem documents (RFC 9457): a stable `code`, a sentence that says what to do, and no stack trace."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
 
+from ...books.wording import in_one, slips
 from ...domain.errors import (
     AmountRefused,
     Busy,
@@ -21,6 +22,7 @@ from ...domain.errors import (
     TimeRefused,
     Unavailable,
 )
+from ..wording import for_programs
 
 MEDIA = "application/problem+json"
 STATUS: tuple[tuple[type[MecrisError], int], ...] = (
@@ -38,8 +40,32 @@ STATUS: tuple[tuple[type[MecrisError], int], ...] = (
     (MecrisError, 500),
 )
 """The status of an error: the first kind that it is of."""
-VALUES = {"name", "no-reason", "no-type", "currency", "tokens", "too-long", "month", "not-utf-8", "batch", "key"}
-"""Codes of rules that are about a value and not about how the books stand."""
+CODES = {
+    **dict.fromkeys(("not-json", "not-utf-8"), 400),
+    "position-not-found": 404,
+    **dict.fromkeys(("before-cycle", "before-run", "before-counter"), 409),
+    **dict.fromkeys(
+        (
+            "amount-and-balance",
+            "batch",
+            "currency",
+            "cursor",
+            "key",
+            "month",
+            "name",
+            "no-reason",
+            "no-type",
+            "nothing-said",
+            "plug-amount",
+            "rate",
+            "thresholds",
+            "tokens",
+            "too-long",
+        ),
+        422,
+    ),
+}
+"""Codes that say more than their kind: of rules about a value, whatever the books hold, and of moments that depend on the books."""
 
 
 def problem(status: int, code: str, detail: str, request_id: str, **more: Any) -> Response:
@@ -59,20 +85,19 @@ def problem(status: int, code: str, detail: str, request_id: str, **more: Any) -
 
 def status_of(error: MecrisError) -> int:
     """The status that says most about an error."""
-    if error.code in VALUES:
-        return 422
-    return next(status for kind, status in STATUS if isinstance(error, kind))
+    return CODES.get(error.code) or next(status for kind, status in STATUS if isinstance(error, kind))
 
 
 def of_error(error: MecrisError, request_id: str) -> Response:
     """The problem document of an error."""
-    return problem(status_of(error), error.code, error.message, request_id)
+    return problem(status_of(error), error.code, for_programs(error.message), request_id)
 
 
-def of_validation(errors: list[Mapping[str, Any]], request_id: str) -> Response:
+def of_validation(errors: Sequence[Mapping[str, Any]], request_id: str) -> Response:
     """A body or a parameter that is not what the resource takes; what was sent is not repeated."""
-    told = [{"where": ".".join(map(str, e["loc"])), "message": str(e["msg"])} for e in errors]
-    if any(e["type"] == "json_invalid" for e in errors):
-        return problem(400, "not-json", "the body is not JSON: see where it breaks off", request_id, errors=told)
-    first = f"{told[0]['where']}: {told[0]['message']}"
-    return problem(422, "invalid", f"the request is not what this resource takes: {first}", request_id, errors=told)
+    told = [(where.removeprefix("body."), what) for where, what in slips(errors)]
+    if told == [("body", "is missing")]:
+        return problem(400, "no-body", "the body is empty: send a JSON object", request_id)
+    found = [{"where": where, "message": what} for where, what in told]
+    detail = f"the request is not what this resource takes: {in_one(told)}"
+    return problem(422, "invalid", detail, request_id, errors=found)

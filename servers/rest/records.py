@@ -6,6 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
@@ -24,6 +25,7 @@ tokens = Router(tags=["tokens"])
 _CURSOR = re.compile(rb"after (\d{1,18})")
 POLL, KEEP_ALIVE = 0.25, 15.0
 """Seconds between two looks at the log, and after which a silent stream says that it is alive."""
+Since = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Only what comes after this position.")]
 OfCycle = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Only of this cycle.")]
 
 
@@ -39,7 +41,7 @@ def position_of(cursor: str) -> int:
     except ValueError:
         found = None
     if not found:
-        raise NotFound("this cursor is none of ours: take `next` of the answer before, or none", code="cursor")
+        raise RuleRefused("this cursor is none of ours: take `next` of the answer before, or none", code="cursor")
     return int(found[1])
 
 
@@ -48,16 +50,16 @@ async def events(
     call: Asking,
     cycle_id: OfCycle = None,
     cursor: Annotated[str | None, Query(max_length=100, description="`next` of the answer before.")] = None,
+    since: Since = None,
     limit: Limit = 100,
     as_of: AsOf = None,
 ) -> Response:
     """Events in the order in which they were recorded; `next` goes on after them, also later."""
-    since = 0 if cursor is None else position_of(cursor)
+    begin = (since or 0) if cursor is None else position_of(cursor)
 
-    def asked(books: Any) -> dict[str, Any]:
-        until = books.position_at(as_of)
-        found = [e for e in books.log(cycle_id, since=since, limit=limit) if e["position"] <= until]
-        return {"events": found, "next": cursor_of(found[-1]["position"] if found else since)}
+    def asked(books: Books) -> dict[str, Any]:
+        found = books.events(cycle_id, since=begin, limit=limit, as_of=as_of)
+        return {"events": found, "next": cursor_of(found[-1]["position"] if found else begin)}
 
     return await call.ask(asked)
 
@@ -76,23 +78,28 @@ async def events(
 async def follow(
     request: Request,
     call: Asking,
-    since: Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Only what comes after this position.")] = None,
-    last_event_id: Annotated[str | None, Header(max_length=20, description="Where a broken stream goes on.")] = None,
+    since: Since = None,
+    last_event_id: Annotated[
+        str | None, Header(pattern=r"^[0-9]{1,18}$", description="Where a broken stream goes on.")
+    ] = None,
 ) -> StreamingResponse:
-    """Follow the log: what is there after `since`, then what is recorded, as it is recorded."""
-    begin = int(last_event_id) if last_event_id and last_event_id.isdecimal() else since
-    books = call.hall.books
-    at = await run_in_threadpool(lambda: books.position) if begin is None else begin
+    """Follow the log: what is there after `since`, then what is recorded, as it is recorded. Ends when the token does."""
+    begin = since if last_event_id is None else int(last_event_id)
+    books, slow = call.hall.books, call.hall.slow
+    end = await run_in_threadpool(lambda: books.position)
+    if begin is not None and begin > end:
+        raise NotFound(f"there is no position {begin}: the log has 1 to {end}", code="position-not-found")
+    at = end if begin is None else begin
 
     async def stream() -> AsyncIterator[str]:
         nonlocal at
         silent = 0.0
         yield ": the log of the books\n\n"
-        while not request.app.state.closing.is_set():
-            new = await run_in_threadpool(_events_after, books, at)
-            for event in new:
-                at = event["position"]
-                yield f"id: {at}\nevent: {event['event']}\ndata: {to_json(event)}\n\n"
+        while not request.app.state.closing.is_set() and books.still_admits(call.token):
+            new = await to_thread.run_sync(_events_after, books, at, limiter=slow)
+            if new:
+                at = new[-1]["position"]
+                yield "".join(map(_as_event, new))
             silent = 0.0 if new else silent + POLL
             if silent >= KEEP_ALIVE:
                 silent = 0.0
@@ -104,7 +111,11 @@ async def follow(
 
 
 def _events_after(books: Books, position: int) -> list[dict[str, Any]]:
-    return list(books.log(since=position, limit=500))
+    return books.events(since=position, limit=500)
+
+
+def _as_event(event: dict[str, Any]) -> str:
+    return f"id: {event['position']}\nevent: {event['event']}\ndata: {to_json(event)}\n\n"
 
 
 async def _pause(closing: asyncio.Event) -> None:
@@ -115,9 +126,14 @@ async def _pause(closing: asyncio.Event) -> None:
 
 
 @audit.ask("/audit/verify", s.Verdict)
-async def verify(call: Asking) -> Response:
+async def verify(
+    call: Asking,
+    expect: Annotated[
+        str | None, Query(max_length=100, description="A head that was kept elsewhere: the log must still hold it.")
+    ] = None,
+) -> Response:
     """Recompute the chain of the whole log; keep its head elsewhere."""
-    return await call.ask(lambda books: _verdict(books.verify()))
+    return await call.ask(lambda books: _verdict(books.verify(expect)), slow=True)
 
 
 @audit.order("/audit/replay", s.Replay)
@@ -150,7 +166,7 @@ async def listed(call: Administering, as_of: AsOf = None) -> Response:
 
 
 @tokens.order("/tokens", s.TokenMade, 201)
-async def create(body: b.NewToken, call: AdministeringOrder) -> Response:
+async def create(body: b.NewToken, call: Administering) -> Response:
     """Make a token. It is shown this once, so an idempotency key is refused here: the name does its work."""
     if call.key is not None:
         raise RuleRefused(

@@ -1,21 +1,72 @@
 """The server: uvicorn around the application. It ends when it is told to, and finishes what it acknowledged."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ...domain.errors import Unavailable
 
 ASGI = Callable[..., Any]
 
-PATIENCE = 10
+PATIENCE = 5
 """Seconds that requests under way have to end."""
-HEADER_SECONDS = 10
-"""Seconds that the head of a request may take to come."""
+HEAD_SECONDS = 10.0
+"""Seconds that the head of a request may take to come, and that a connection may stay silent."""
+LARGEST_HEAD = 64 << 10
+"""Bytes of the head of a request."""
+CONNECTIONS = 1024
+
+
+class Patient(HttpToolsProtocol):
+    """A connection on which the head of a request must come whole, and soon: whoever sends it drop by drop is cut off."""
+
+    _head_due: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a head."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, unless it is a head without an end."""
+        if self._head_due is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > LARGEST_HEAD + len(data):  # the last part may have the body behind the head
+                self.transport.close()
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """The head of another request on the same connection begins."""
+        super().on_message_begin()
+        if self._head_due is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._head_is_here()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for."""
+        self._head_is_here()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._head_due = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.close)
+
+    def _head_is_here(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
 
 
 class Server(uvicorn.Server):
@@ -48,13 +99,17 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: ASGI, closing: asyncio.Event, listening: socket.socket) -> None:
     """Serve until a signal ends it (SIGTERM, SIGINT): what is under way is finished first."""
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # that a client went away is no news
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "Invalid HTTP request" not in record.getMessage())
     config = uvicorn.Config(
         app,
+        http=Patient,
         access_log=False,
         log_level="warning",
         server_header=False,
-        timeout_keep_alive=HEADER_SECONDS,
+        proxy_headers=False,  # who a client is must not be for the client to say
+        timeout_keep_alive=int(HEAD_SECONDS),
         timeout_graceful_shutdown=PATIENCE,
-        limit_concurrency=512,
+        limit_concurrency=CONNECTIONS,
     )
     asyncio.run(Server(config, closing).serve(sockets=[listening]))
