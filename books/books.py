@@ -201,11 +201,18 @@ class Books:
         self, cycle_id: int | None = None, *, as_of: When | int | None = None, measured_by: When | None = None
     ) -> dict[str, Any]:
         """One line to act on, the facts behind it, and what to do next; nothing in it that was not verified is claimed."""
+        return self.narrated(cycle_id, as_of=as_of, measured_by=measured_by)[0]
+
+    def narrated(
+        self, cycle_id: int | None = None, *, as_of: When | int | None = None, measured_by: When | None = None
+    ) -> tuple[dict[str, Any], Answer]:
+        """The narrative, and the status that it tells of."""
         from .summary import narrative
 
         with self._asking() as ask:
             book = self._book(ask, cycle_id, as_of, measured_by)
-            return narrative(ask.status(book), ask.sources(book))
+            status = ask.status(book)
+            return narrative(status, ask.sources(book)), status
 
     def unified(self, *, as_of: When | int | None = None, measured_by: When | None = None) -> dict[str, Any]:
         """All current cycles and odometers together; where their periods differ is said."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ...books import Books
 from .. import shapes as s
 
 
@@ -74,13 +73,12 @@ class NarratorContext(s.Shape):
     warnings: list[str]
 
 
-def narrator_context(books: Books, cycle_id: int | None, as_of: str | None) -> dict[str, Any]:
-    """The narrative of a cycle, with its status."""
-    told = books.narrative(cycle_id, as_of=as_of)
+def narrator_context(told: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+    """The narrative of a cycle, with the status it tells of."""
     return {
         "summary": told["summary"],
         "urgent_items": told["urgent_items"],
-        "budget_status": budget_status(books.status(told["cycle_id"], as_of=as_of)),
+        "budget_status": budget_status(status),
         "recommendations": [f"{r['why']}: {r['command']}" for r in told["recommendations"]],
         "warnings": [*told["warnings"], *told["notes"]],
     }
@@ -117,6 +115,29 @@ class TokenReconciliations(s.Shape):
     """Comparisons on record, the newest first."""
 
     reconciliations: list[s.ComparisonListed]
+
+
+class Cycles(s.Shape):
+    """Every cycle."""
+
+    cycles: list[s.ListedCycle]
+
+
+class Sources(s.Shape):
+    """Sources with a reading each, or every reading."""
+
+    sources: list[s.Source]
+
+
+class Plugs(s.Shape):
+    """Every plug of a cycle."""
+
+    plugs: list[s.Plug]
+
+
+def verdict(found: Any) -> dict[str, Any]:
+    """What recomputing the chain found."""
+    return {"events": found.events, "head": found.head, "faults": [fault._asdict() for fault in found.faults]}
 
 
 class EventLog(s.Shape):

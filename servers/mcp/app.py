@@ -3,25 +3,41 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from anyio import to_thread
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
 from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from ...books import Books
 from ...books.answers import to_json
-from ...domain.access import READ
+from ...books.wording import in_one, slips
+from ...domain.access import READ, Token
 from ...domain.errors import MecrisError, NotFound
-from ..rest.guard import Guard, Limits
+from ..rest.guard import App, Guard, Limits, Receive, Scope, Send
 from ..rest.server import serve
+from ..wording import for_programs
 from .tools import TOOLS, Hall, hall_of
 
 ABOUT = """Mecris keeps the books of what is spent on LLM providers. Ask how much is left and why to believe it; record what meters
 and dashboards say (cumulative figures of a cycle, never increments); explain what no meter saw with a plug. Nothing is
 overwritten, every refusal says what to do. Never present a figure as verified whose grade is UNVERIFIED."""
+
+
+UNREADABLE = (
+    "no yes of a person came back: nothing was plugged. A person can confirm it in a terminal: "
+    "`mecris budget plug --cycle ID --square --reason '...' --yes` [needs-yes]"
+)
 
 
 class Door(MCPServer[Hall]):
@@ -42,9 +58,25 @@ class Door(MCPServer[Hall]):
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
-                told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.__cause__.errors())
+                told = in_one(slips(error.__cause__.errors()))
                 raise ToolError(f"{name} was not called with what it takes: {told} [invalid]") from error.__cause__
+            if "elicitation" in str(error):
+                raise ToolError(UNREADABLE) from error
             raise
+        except MCPError as error:
+            if name == "apply_plug":  # the only one that asks somebody
+                raise ToolError(f"{UNREADABLE} ({error.message})") from error
+            raise
+
+    async def get_prompt(self, name: str, arguments: dict[str, Any] | None = None, context: Any = None) -> Any:
+        """A prompt, with what it needs."""
+        found = self._prompt_manager.get_prompt(name)
+        if found is None:
+            raise MCPError(INVALID_PARAMS, f"there is no prompt {name[:50]!r}: prompts/list shows those there are")
+        needed = [a.name for a in found.arguments or [] if a.required and a.name not in (arguments or {})]
+        if needed:
+            raise MCPError(INVALID_PARAMS, f"the prompt {name} needs {', '.join(needed)}")
+        return await super().get_prompt(name, arguments, context)
 
 
 def server(books: Books) -> MCPServer[Hall]:
@@ -97,8 +129,12 @@ def _read(ctx: Context[Any, Any], question: Any) -> str:
         raise ResourceError(error.message) from None
 
 
-def month_end(cycle_id: str) -> str:
+def month_end(cycle_id: str, ctx: Context[Any, Any]) -> str:
     """Walk through the end of a cycle: read, reconcile, explain, plug, close."""
+    try:
+        hall_of(ctx, READ)[0].status(_number(cycle_id))
+    except MecrisError as error:
+        raise MCPError(INVALID_PARAMS, for_programs(error.message)) from None
     return f"""Settle cycle {cycle_id} with the person, one step after the other, and show what each answered.
 
 1. Read: call get_budget_status for cycle {cycle_id}. Ask the person for what the provider's dashboard shows now (an amount spent, or a
@@ -120,7 +156,38 @@ def over_stdio(books: Books) -> None:
 
 
 def over_http(books: Books, listening: socket.socket, limits: Limits | None = None) -> None:
-    """Serve by streamable HTTP at `/mcp`, with the tokens of these books."""
-    closing = asyncio.Event()
-    app = server(books).streamable_http_app(host=listening.getsockname()[0])
-    serve(Guard(app, books, limits or Limits()), closing, listening)
+    """Serve by streamable HTTP at `/mcp`, with the tokens of these books; `/health` and `/ready` need none."""
+    door = server(books)
+    door.custom_route("/health", ["GET"])(health)
+    door.custom_route("/ready", ["GET"])(partial(ready, books))
+    app = Guard(_Owned(door.streamable_http_app(host=listening.getsockname()[0])), books, limits or Limits())
+    try:
+        serve(app, asyncio.Event(), listening)
+    finally:
+        with suppress(MecrisError):
+            books.note_token_uses()
+
+
+async def health(_: Request) -> Response:
+    """Is the server alive?"""
+    return JSONResponse({"status": "alive"})
+
+
+async def ready(books: Books, _: Request) -> Response:
+    """Can the books be read?"""
+    await to_thread.run_sync(lambda: books.position)
+    return JSONResponse({"status": "ready"})
+
+
+class _Owned:
+    """Tells the SDK whose request it is, so that nobody goes on with the session of another token."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token: Token | None = scope.get("state", {}).get("token") if scope["type"] == "http" else None
+        if token is not None:
+            shown = AccessToken(token=token.handle, client_id=token.name, scopes=[token.scope])
+            scope = {**scope, "user": AuthenticatedUser(shown)}
+        await self.app(scope, receive, send)

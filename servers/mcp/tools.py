@@ -18,8 +18,10 @@ from ...books import Books
 from ...books.answers import to_json
 from ...domain import commands as c
 from ...domain.access import READ, WRITE, Token
-from ...domain.errors import ConfirmationNeeded, Forbidden, MecrisError, Refused
+from ...domain.errors import AmountRefused, ConfirmationNeeded, Forbidden, MecrisError, Refused, Unauthenticated
+from ...domain.money import dollars, number, usd
 from .. import shapes as s
+from ..wording import for_programs
 from . import answers as a
 
 
@@ -29,22 +31,51 @@ class Hall(NamedTuple):
     books: Books
 
 
-def _exact(value: object) -> object:
-    """A float as the digits that were typed: readers of JSON make floats of them."""
-    return Decimal(repr(value)) if isinstance(value, float) else value
+CERTAIN = 15
+"""Digits that a float keeps: beyond them nobody knows what was sent, as readers of JSON make floats of numbers."""
+
+
+def _exact(value: Any, read: Callable[[Any], Decimal]) -> Decimal:
+    try:
+        if isinstance(value, bool):
+            raise AmountRefused("a flag is no amount: write it like 5.42")
+        if not isinstance(value, float):
+            return read(value)
+        digits = Decimal(repr(value))
+        if len(digits.as_tuple().digits) > CERTAIN:
+            raise AmountRefused(f"a number of over {CERTAIN} digits does not arrive as it was sent: send it as a text")
+        return read(digits)
+    except AmountRefused as refused:
+        raise ValueError(refused.message) from None
 
 
 _NUMBER = {"anyOf": [{"type": "number"}, {"type": "string"}]}
-Usd = Annotated[str | int | Decimal, BeforeValidator(_exact), WithJsonSchema({**_NUMBER, "description": "US dollars"})]
-Cycle = Annotated[int, Field(ge=0, description="The number of the cycle.")]
-OneCycle = Annotated[int | None, Field(description="The number of the cycle; none: the one that today falls in.")]
-AsOf = Annotated[str | None, Field(description="What was known then: a position, a date, or a date-time.")]
+Usd = Annotated[
+    Decimal,
+    BeforeValidator(lambda value: _exact(value, usd)),
+    WithJsonSchema({**_NUMBER, "description": "US dollars; more than 15 digits as a text"}),
+]
+Number = Annotated[Decimal, BeforeValidator(lambda value: _exact(value, number)), WithJsonSchema(_NUMBER)]
+Cycle = Annotated[int, Field(strict=True, ge=0, description="The number of the cycle.")]
+OneCycle = Annotated[
+    int | None, Field(strict=True, description="The number of the cycle; none: the one that today falls in.")
+]
+Id = Annotated[int, Field(strict=True, ge=0)]
+Flag = Annotated[bool, Field(strict=True)]
+Limit = Annotated[int, Field(strict=True, ge=1, le=1000)]
+AsOf = Annotated[
+    Annotated[int, Field(strict=True)] | str | None,
+    Field(description="What was known then: a position, a date, or a date-time."),
+]
 MeasuredBy = Annotated[str | None, Field(description="What had happened by then: a date or a date-time.")]
 Reason = Annotated[str, Field(description="Why, in a few words, so that others can follow the books.")]
 Provider = Annotated[str | None, Field(description="Like claude or groq; sources of one provider are compared.")]
 Key = Annotated[str | None, Field(description="The same order again with the same key records nothing.")]
 When = Annotated[str | None, Field(description="A date or a date-time; none: now.")]
-Tokens = Annotated[int, Field(ge=0, description="Tokens.")]
+Month = Annotated[str | None, Field(description="YYYY-MM; none: this month.")]
+Correct = Annotated[Flag, Field(description="The figure before was wrong; needs a reason.")]
+IncludesCache = Annotated[Flag, Field(description="Input counts cached tokens too (OpenAI, Groq).")]
+Tokens = Annotated[int, Field(strict=True, ge=0, description="Tokens.")]
 
 ASKS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
 RECORDS = ToolAnnotations(read_only_hint=False, idempotent_hint=False, destructive_hint=False, open_world_hint=False)
@@ -56,6 +87,8 @@ def hall_of(ctx: Context[Any, Any], scope: str) -> tuple[Books, str | None]:
     """The books, and who asks: over HTTP the token that was shown, which must allow it."""
     request = ctx.request_context.request
     token: Token | None = request.scope["state"].get("token") if request is not None else None
+    if request is not None and token is None:
+        raise Unauthenticated("send a token as `Authorization: Bearer ...`", code="no-token")
     if token is not None and not token.allows(scope):
         raise Forbidden(f"the token '{token.name}' may {token.scope}, this needs one that may {scope}", code="scope")
     hall: Hall = ctx.request_context.lifespan_context
@@ -69,7 +102,9 @@ def told(answer: Any) -> CallToolResult:
 
 def refused(error: MecrisError) -> CallToolResult:
     """A refusal as a sentence."""
-    return CallToolResult(content=[TextContent(type="text", text=f"{error.message} [{error.code}]")], is_error=True)
+    return CallToolResult(
+        content=[TextContent(type="text", text=f"{for_programs(error.message)} [{error.code}]")], is_error=True
+    )
 
 
 def _floats(value: Any) -> Any:
@@ -114,17 +149,67 @@ def get_groq_status(
 
 
 def get_narrator_context(
-    ctx: Context[Any, Any], cycle_id: OneCycle = None, as_of: AsOf = None
+    ctx: Context[Any, Any], cycle_id: OneCycle = None, as_of: AsOf = None, measured_by: MeasuredBy = None
 ) -> Annotated[CallToolResult, a.NarratorContext]:
     """One line about a budget to act on, what is urgent, and what to do next; nothing in it is claimed unverified."""
-    return _ask(ctx, lambda books: a.narrator_context(books, cycle_id, as_of))
+    return _ask(ctx, lambda books: a.narrator_context(*books.narrated(cycle_id, as_of=as_of, measured_by=measured_by)))
 
 
 def get_unified_cost_status(
-    ctx: Context[Any, Any], as_of: AsOf = None
+    ctx: Context[Any, Any], as_of: AsOf = None, measured_by: MeasuredBy = None
 ) -> Annotated[CallToolResult, a.UnifiedCostStatus]:
     """All current budgets and counters together: claude, groq, and their sum; where periods differ is said."""
-    return _ask(ctx, lambda books: a.unified_cost_status(books.unified(as_of=as_of)))
+    return _ask(ctx, lambda books: a.unified_cost_status(books.unified(as_of=as_of, measured_by=measured_by)))
+
+
+def list_cycles(
+    ctx: Context[Any, Any], as_of: AsOf = None, measured_by: MeasuredBy = None
+) -> Annotated[CallToolResult, a.Cycles]:
+    """Every budgeting period with what is left of it."""
+    return _ask(ctx, lambda books: {"cycles": books.cycles(as_of=as_of, measured_by=measured_by)})
+
+
+def get_sources(
+    ctx: Context[Any, Any],
+    cycle_id: Cycle,
+    history: Annotated[Flag, Field(description="Every reading, retracted ones too.")] = False,
+    as_of: AsOf = None,
+    measured_by: MeasuredBy = None,
+) -> Annotated[CallToolResult, a.Sources]:
+    """Every source of a cycle with its current reading, or every reading with its number."""
+    return _ask(
+        ctx,
+        lambda books: {"sources": books.sources(cycle_id, history=history, as_of=as_of, measured_by=measured_by)},
+    )
+
+
+def get_plugs(
+    ctx: Context[Any, Any], cycle_id: Cycle, as_of: AsOf = None, measured_by: MeasuredBy = None
+) -> Annotated[CallToolResult, a.Plugs]:
+    """What was explained by people, reversed plugs too."""
+    return _ask(ctx, lambda books: {"plugs": books.plugs(cycle_id, as_of=as_of, measured_by=measured_by)})
+
+
+def get_odometers(
+    ctx: Context[Any, Any], provider: Provider = None, as_of: AsOf = None, measured_by: MeasuredBy = None
+) -> Annotated[CallToolResult, s.Odometers]:
+    """Every month-to-date counter, or one provider's, month by month, and what a person should do about it."""
+    return _ask(ctx, lambda books: books.odometers(provider, as_of=as_of, measured_by=measured_by))
+
+
+def get_run(
+    ctx: Context[Any, Any],
+    run_id: str,
+    limit: Annotated[Limit, Field(description="Dispatches that are listed.")] = 20,
+    as_of: AsOf = None,
+) -> Annotated[CallToolResult, s.Run]:
+    """What an agent run reported and what was billed for it, in tokens."""
+    return _ask(ctx, lambda books: books.run(run_id, limit=limit, as_of=as_of))
+
+
+def verify_books(ctx: Context[Any, Any]) -> Annotated[CallToolResult, s.Verdict]:
+    """Recompute the chain of the whole log: has anything been changed, removed or inserted?"""
+    return _ask(ctx, lambda books: a.verdict(books.verify()))
 
 
 def get_discrepancies(
@@ -135,16 +220,16 @@ def get_discrepancies(
 
 
 def get_forecast(
-    ctx: Context[Any, Any], cycle_id: OneCycle = None, as_of: AsOf = None
+    ctx: Context[Any, Any], cycle_id: OneCycle = None, as_of: AsOf = None, measured_by: MeasuredBy = None
 ) -> Annotated[CallToolResult, s.CycleForecast]:
     """How fast money goes, what that comes to by the end, the day the budget runs out, and health."""
-    return _ask(ctx, lambda books: books.forecast(cycle_id, as_of=as_of))
+    return _ask(ctx, lambda books: books.forecast(cycle_id, as_of=as_of, measured_by=measured_by))
 
 
 def list_token_reconciliations(
     ctx: Context[Any, Any],
     run_id: str,
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100,
+    limit: Limit = 100,
     as_of: AsOf = None,
 ) -> Annotated[CallToolResult, a.TokenReconciliations]:
     """What was billed for a run beside what its dispatches reported, the newest comparison first."""
@@ -153,12 +238,13 @@ def list_token_reconciliations(
 
 def get_event_log(
     ctx: Context[Any, Any],
-    cycle_id: OneCycle = None,
-    since: Annotated[int, Field(ge=0, description="Only what comes after this position.")] = 0,
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100,
+    cycle_id: Annotated[int | None, Field(strict=True, description="Only of this cycle; none: the whole log.")] = None,
+    since: Annotated[int, Field(strict=True, ge=0, le=2**62, description="Only what comes after this position.")] = 0,
+    limit: Limit = 100,
+    as_of: AsOf = None,
 ) -> Annotated[CallToolResult, a.EventLog]:
     """What happened, event by event, in the order in which it was recorded."""
-    return _ask(ctx, lambda books: {"events": list(books.log(cycle_id, since=since, limit=limit))})
+    return _ask(ctx, lambda books: {"events": books.events(cycle_id, since=since, limit=limit, as_of=as_of)})
 
 
 # -- orders --------------------------------------------------------------------------------------------------------
@@ -171,7 +257,7 @@ def create_cycle(
     target_usd: Usd,
     notes: str | None = None,
     timezone: str = "UTC",
-    roll_over_from: Annotated[int | None, Field(description="A closed cycle whose rest comes on top.")] = None,
+    roll_over_from: Annotated[Id | None, Field(description="A closed cycle whose rest comes on top.")] = None,
     idempotency_key: Key = None,
 ) -> Annotated[CallToolResult, s.CycleOpened]:
     """Open a budgeting period."""
@@ -198,8 +284,10 @@ def record_source(
         Literal["realtime", "manual"] | None, Field(description="realtime: a meter, an API; manual: read by a person.")
     ] = None,
     provider: Provider = None,
-    raw_payload: Annotated[str | None, Field(description="What the source said, word for word.")] = None,
-    counted: Annotated[bool | None, Field(description="false: compared only, never added.")] = None,
+    raw_payload: Annotated[
+        str | dict[str, Any] | None, Field(description="What the source said, word for word.")
+    ] = None,
+    counted: Annotated[Flag | None, Field(description="false: compared only, never added.")] = None,
     measured_at: When = None,
     idempotency_key: Key = None,
 ) -> Annotated[CallToolResult, s.SourceRecorded]:
@@ -212,7 +300,7 @@ def record_source(
             type=type,
             amount=amount_usd,
             provider=provider,
-            payload=raw_payload,
+            payload=to_json(raw_payload) if isinstance(raw_payload, dict) else raw_payload,
             counted=counted,
             measured_at=measured_at,
         ),
@@ -224,8 +312,8 @@ def record_balance_reading(
     ctx: Context[Any, Any],
     cycle_id: Cycle,
     name: Annotated[str, Field(description="The name of the dashboard, like console.")],
-    remaining_usd: Annotated[Usd, Field(description="What is left, as the dashboard shows it.")],
-    of_usd: Annotated[Usd | None, Field(description="What it is left of; none: the budget.")] = None,
+    balance: Annotated[Usd, Field(description="What is left, as the dashboard shows it.")],
+    credit: Annotated[Usd | None, Field(description="What it is left of; none: the budget.")] = None,
     provider: Provider = None,
     measured_at: When = None,
     idempotency_key: Key = None,
@@ -237,8 +325,8 @@ def record_balance_reading(
             cycle_id=cycle_id,
             source=name,
             type="manual",
-            balance=remaining_usd,
-            credit=of_usd,
+            balance=balance,
+            credit=credit,
             provider=provider,
             measured_at=measured_at,
         ),
@@ -252,8 +340,15 @@ class Yes(BaseModel):
     confirm: bool = Field(description="Apply this plug?")
 
 
+class Looked(BaseModel):
+    """What a plug would come to: the amount, and what about it needs a person's yes."""
+
+    amount: Decimal | None = None
+    needs: str | None = None
+
+
 def _plug(
-    cycle_id: int, amount_usd: Any, square: bool, reason: str, provider: str | None, evidence: str | None, yes: bool
+    cycle_id: int, amount_usd: Any, square: bool, reason: str, provider: str | None, evidence: str | None, **how: Any
 ) -> c.ApplyPlug:
     return c.ApplyPlug(
         cycle_id=cycle_id,
@@ -262,11 +357,11 @@ def _plug(
         reason=reason,
         provider=provider,
         evidence=evidence,
-        yes=yes,
+        **how,
     )
 
 
-def _person_says_yes(
+def _look(
     ctx: Context[Any, Any],
     cycle_id: int,
     amount_usd: Usd | None,
@@ -274,53 +369,94 @@ def _person_says_yes(
     reason: str,
     provider: str | None,
     evidence: str | None,
+    idempotency_key: str | None,
+) -> Looked:
+    """Rehearse a plug; what else would be refused, the order itself says."""
+    said = (cycle_id, amount_usd, square, reason, provider, evidence)
+    try:
+        books, _ = hall_of(ctx, WRITE)
+        books.rehearse(_plug(*said), idempotency_key=idempotency_key)
+    except ConfirmationNeeded as needed:
+        would = books.rehearse(_plug(*said, yes=True))
+        left = f"It leaves {dollars(would['unexplained_usd'])} unexplained."
+        return Looked(amount=would["amount_usd"], needs=f"{needed.message.partition(': confirm')[0]}. {left}")
+    except (MecrisError, ValueError):
+        pass
+    return Looked()
+
+
+def _person_says_yes(
+    ctx: Context[Any, Any], cycle_id: int, reason: str, looked: Annotated[Looked, Resolve(_look)]
 ) -> Yes | Elicit[Yes]:
     """Ask the person about a plug that needs a yes, if the client can; whoever cannot be asked has not said yes."""
     capable = ctx.client_capabilities
-    if capable is None or capable.elicitation is None:
+    if looked.needs is None or capable is None or capable.elicitation is None:
         return Yes(confirm=False)
-    try:
-        books, _ = hall_of(ctx, WRITE)
-        books.rehearse(_plug(cycle_id, amount_usd, square, reason, provider, evidence, yes=False))
-    except ConfirmationNeeded as needed:
-        why = needed.message.partition(": confirm")[0]
-        return Elicit(f"Cycle {cycle_id}: {why}. The reason given is: {reason!r}. Apply it?", Yes)
-    except (MecrisError, ValueError):
-        pass  # the order itself says why
-    return Yes(confirm=False)
+    return Elicit(f"Cycle {cycle_id}: {looked.needs} The reason given is: {reason!r}. Apply it?", Yes)
 
 
 def apply_plug(
     ctx: Context[Any, Any],
     cycle_id: Cycle,
     reason: Reason,
+    looked: Annotated[Looked, Resolve(_look)],
     answered: Annotated[ElicitationResult[Yes], Resolve(_person_says_yes)],
     amount_usd: Annotated[Usd | None, Field(description="The amount, either way; or square.")] = None,
-    square: Annotated[bool, Field(description="Plug exactly what is unexplained.")] = False,
+    square: Annotated[Flag, Field(description="Plug exactly what is unexplained.")] = False,
     provider: Provider = None,
     evidence: Annotated[str | None, Field(description="Where this can be checked.")] = None,
     idempotency_key: Key = None,
 ) -> Annotated[CallToolResult, s.PlugApplied]:
     """Explain spend that no meter saw. Over 5 USD, or leaving more unexplained, a person is asked for a yes."""
-    if not isinstance(answered, AcceptedElicitation):
-        return refused(Refused("the person did not say yes: nothing was plugged", code="declined"))
-    yes = answered.data.confirm
-    done = _order(
-        ctx, lambda: _plug(cycle_id, amount_usd, square, reason, provider, evidence, yes=yes), idempotency_key
+    if not isinstance(answered, AcceptedElicitation) or (looked.needs and not answered.data.confirm):
+        return refused(_unconfirmed(ctx, cycle_id, amount_usd, looked))
+    said = (cycle_id, amount_usd, square, reason, provider, evidence)
+    seen = looked.amount if answered.data.confirm else None  # the person said yes to this amount, and to no other
+    return _order(ctx, lambda: _plug(*said, yes=answered.data.confirm, expected_usd=seen), idempotency_key)
+
+
+def _unconfirmed(ctx: Context[Any, Any], cycle_id: int, amount_usd: Decimal | None, looked: Looked) -> Refused:
+    """Nobody said yes: they were asked and did not, or could not be asked."""
+    capable = ctx.client_capabilities
+    if capable is not None and capable.elicitation is not None:
+        return Refused("the person did not say yes: nothing was plugged", code="declined")
+    amount = "--square" if amount_usd is None else f"--amount {amount_usd}"
+    return ConfirmationNeeded(
+        f"{looked.needs} No person said yes to it, and this client cannot ask one; a person can confirm it in a terminal: "
+        f"`mecris budget plug --cycle {cycle_id} {amount} --reason '...' --yes`"
     )
-    if done.is_error and isinstance(done.content[0], TextContent) and "[needs-yes]" in done.content[0].text:
-        amount = "--square" if square else f"--amount {amount_usd}"
-        return refused(
-            ConfirmationNeeded(
-                f"{done.content[0].text.partition(': confirm')[0]}, and no person said yes to it: a person can confirm it in a terminal: "
-                f"mecris budget plug --cycle {cycle_id} {amount} --reason '...' --yes"
-            )
-        )
-    return done
+
+
+def retract_reading(
+    ctx: Context[Any, Any],
+    cycle_id: Cycle,
+    reading: Annotated[Id, Field(description="Its number, as record_source and get_sources give it.")],
+    reason: Reason,
+    idempotency_key: Key = None,
+) -> Annotated[CallToolResult, s.Done]:
+    """Take a wrong reading back; it stays in the log."""
+    return _order(ctx, lambda: c.RetractReading(cycle_id=cycle_id, reading=reading, reason=reason), idempotency_key)
+
+
+def adjust_budget(
+    ctx: Context[Any, Any],
+    cycle_id: Cycle,
+    amount_usd: Annotated[Usd, Field(description="What is added, or taken away (negative).")],
+    reason: Reason,
+    at: Annotated[str | None, Field(description="When it counts from: a date or a date-time; none: now.")] = None,
+    provider: Annotated[str, Field(description="Whose credit it is, if it is one provider's.")] = "",
+    idempotency_key: Key = None,
+) -> Annotated[CallToolResult, s.Done]:
+    """Add a top-up or a credit to the budget, or take from it."""
+    return _order(
+        ctx,
+        lambda: c.AdjustBudget(cycle_id=cycle_id, amount_usd=amount_usd, reason=reason, at=at, provider=provider),
+        idempotency_key,
+    )
 
 
 def reverse_plug(
-    ctx: Context[Any, Any], cycle_id: Cycle, plug: int, reason: Reason, idempotency_key: Key = None
+    ctx: Context[Any, Any], cycle_id: Cycle, plug: Id, reason: Reason, idempotency_key: Key = None
 ) -> Annotated[CallToolResult, s.Done]:
     """Undo a plug by its opposite; both stay in the log."""
     return _order(ctx, lambda: c.ReversePlug(cycle_id=cycle_id, plug=plug, reason=reason), idempotency_key)
@@ -336,7 +472,7 @@ def reconcile_budget(
 def close_cycle(
     ctx: Context[Any, Any],
     cycle_id: Cycle,
-    accept: Annotated[bool, Field(description="Close in spite of what is open; needs a reason.")] = False,
+    accept: Annotated[Flag, Field(description="Close in spite of what is open; needs a reason.")] = False,
     reason: Annotated[str | None, Field(description="Why it may stay so.")] = None,
     idempotency_key: Key = None,
 ) -> Annotated[CallToolResult, s.Done]:
@@ -344,21 +480,43 @@ def close_cycle(
     return _order(ctx, lambda: c.CloseCycle(cycle_id=cycle_id, accept=accept, reason=reason), idempotency_key)
 
 
+def reopen_cycle(
+    ctx: Context[Any, Any], cycle_id: Cycle, reason: Reason, idempotency_key: Key = None
+) -> Annotated[CallToolResult, s.Done]:
+    """Let a closed cycle take statements again; that it was closed, and why it was reopened, stays in the log."""
+    return _order(ctx, lambda: c.ReopenCycle(cycle_id=cycle_id, reason=reason), idempotency_key)
+
+
 def record_groq_reading(
     ctx: Context[Any, Any],
     amount_usd: Annotated[Usd, Field(description="What Groq's counter shows.")],
-    month: Annotated[str | None, Field(description="YYYY-MM; none: this month.")] = None,
+    month: Month = None,
     read_at: When = None,
     notes: str | None = None,
-    correct: Annotated[bool, Field(description="The figure before was wrong; needs a reason.")] = False,
+    correct: Correct = False,
     reason: str | None = None,
     idempotency_key: Key = None,
 ) -> Annotated[CallToolResult, s.ReadingTaken]:
     """Record what Groq's month-to-date counter shows; cycles that it feeds are told in the same write."""
+    return record_odometer_reading(ctx, "groq", amount_usd, month, read_at, notes, correct, reason, idempotency_key)
+
+
+def record_odometer_reading(
+    ctx: Context[Any, Any],
+    provider: Annotated[str, Field(description="Whose counter it is.")],
+    amount_usd: Annotated[Usd, Field(description="What the counter shows.")],
+    month: Month = None,
+    read_at: When = None,
+    notes: str | None = None,
+    correct: Correct = False,
+    reason: str | None = None,
+    idempotency_key: Key = None,
+) -> Annotated[CallToolResult, s.ReadingTaken]:
+    """Record what a provider's month-to-date counter shows; cycles that it feeds are told in the same write."""
     return _order(
         ctx,
         lambda: c.ReadOdometer(
-            provider="groq",
+            provider=provider,
             amount_usd=amount_usd,
             month=month,
             read_at=read_at,
@@ -378,9 +536,9 @@ def record_dispatch(
     output_tokens: Tokens,
     cache_read_tokens: Tokens = 0,
     cache_write_tokens: Tokens = 0,
-    input_includes_cache: Annotated[bool, Field(description="Input counts cached tokens too (OpenAI, Groq).")] = False,
+    input_includes_cache: IncludesCache = False,
     model: str | None = None,
-    running: Annotated[bool, Field(description="It may report more.")] = False,
+    running: Annotated[Flag, Field(description="It may report more.")] = False,
     idempotency_key: Key = None,
 ) -> Annotated[CallToolResult, s.DispatchesRecorded]:
     """Set what one dispatch of a run reports; the same dispatch again is a correction."""
@@ -411,9 +569,12 @@ def reconcile_tokens(
     billed_in: Tokens,
     billed_out: Tokens,
     dispatch_id: Annotated[str | None, Field(description="Only this dispatch; none: the whole run.")] = None,
-    billed_cache_read: Annotated[int | None, Field(ge=0)] = None,
-    billed_cache_write: Annotated[int | None, Field(ge=0)] = None,
+    billed_cache_read: Tokens | None = None,
+    billed_cache_write: Tokens | None = None,
+    input_includes_cache: IncludesCache = False,
     source: Annotated[str, Field(description="Who billed: manual, anthropic, openai ...")] = "manual",
+    tolerance_tokens: Tokens = 0,
+    tolerance_percent: Annotated[Number, Field(description="In percent of what was billed.")] = Decimal(0),
     idempotency_key: Key = None,
 ) -> Annotated[CallToolResult, s.ComparisonMade]:
     """Compare what was billed in tokens with what a run, or one dispatch of it, reported."""
@@ -425,8 +586,11 @@ def reconcile_tokens(
             billed_out=billed_out,
             billed_cache_read=billed_cache_read,
             billed_cache_write=billed_cache_write,
+            input_includes_cache=input_includes_cache,
             dispatch_id=dispatch_id,
             source=source,
+            tolerance_tokens=tolerance_tokens,
+            tolerance_percent=tolerance_percent,
         ),
         idempotency_key,
     )
@@ -438,6 +602,12 @@ TOOLS: tuple[tuple[Callable[..., Any], ToolAnnotations], ...] = (
     (get_narrator_context, ASKS),
     (get_unified_cost_status, ASKS),
     (get_discrepancies, ASKS),
+    (list_cycles, ASKS),
+    (get_sources, ASKS),
+    (get_plugs, ASKS),
+    (get_odometers, ASKS),
+    (get_run, ASKS),
+    (verify_books, ASKS),
     (get_forecast, ASKS),
     (list_token_reconciliations, ASKS),
     (get_event_log, ASKS),
@@ -446,9 +616,13 @@ TOOLS: tuple[tuple[Callable[..., Any], ToolAnnotations], ...] = (
     (record_balance_reading, RECORDS),
     (apply_plug, RECORDS),
     (reverse_plug, UNDOES),
+    (retract_reading, UNDOES),
+    (adjust_budget, RECORDS),
+    (reopen_cycle, UNDOES),
     (reconcile_budget, SETTLES),
     (close_cycle, UNDOES),
     (record_groq_reading, RECORDS),
+    (record_odometer_reading, RECORDS),
     (record_dispatch, SETTLES),
     (reconcile_tokens, SETTLES),
 )

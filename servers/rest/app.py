@@ -30,8 +30,8 @@ ABOUT = """How much budget is left for LLM providers, and why should I believe i
 
 Questions are GET and may be asked `as_of` any moment. Orders are POST, are on disk when they are answered, and take an
 `Idempotency-Key`. Amounts are JSON numbers with all their digits. Problems are RFC 9457 documents with a stable `code`."""
-IDLE, USES = 0.5, 30.0
-"""Seconds between two looks for jobs, and between two notes of when tokens were used."""
+IDLE = 0.5
+"""Seconds between two looks for jobs."""
 SLOW = 4
 """Threads for what takes long: alerts on their way to slow targets, replays, streams that look for news."""
 _LOG = logging.getLogger("mecris")
@@ -85,16 +85,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _work(app: FastAPI) -> None:
-    """Do jobs as they come, and note now and then when tokens were used."""
-    hall, since = app.state.hall, 0.0
+    """Do jobs as they come."""
+    hall: Hall = app.state.hall
     while not app.state.closing.is_set():
         try:
             while not app.state.closing.is_set() and await run_in_threadpool(hall.books.jobs.work):
                 pass
-            since += IDLE
-            if since >= USES:
-                since = 0.0
-                await run_in_threadpool(hall.books.note_token_uses)
         except MecrisError as error:
             _LOG.warning("the worker waits: %s", error.message)
         except Exception:  # noqa: BLE001  # jobs of others wait

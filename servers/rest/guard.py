@@ -7,11 +7,13 @@ import re
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
+from anyio import to_thread
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
@@ -29,6 +31,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST = 1 << 20
 """Bytes of a body."""
+USES = 30.0
+"""Seconds between two notes of when tokens were used."""
 OPEN = frozenset(("/health", "/ready"))
 """What may be asked without a token."""
 IN_URL = frozenset(("token", "access_token", "api_key", "apikey", "key", "authorization"))
@@ -52,6 +56,7 @@ class Guard:
         self.app, self.books, self.limits = app, books, limits
         self.log = log or _to_stderr
         self.rate, self.wrong = parse(limits.rate), parse(limits.wrong)
+        self._noted = perf_counter()
         self.seen = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +79,7 @@ class Guard:
                 await _fault(id)(scope, receive, asked)
         finally:
             self._note(scope, asked)
+            await self._note_uses()
 
     async def _let_in(self, scope: Scope, receive: Receive, asked: "_Asked") -> None:
         refused, body = self._stopped(scope, Headers(scope=scope), asked.id), b""
@@ -113,6 +119,14 @@ class Guard:
             return of_error(error, id)
         scope["state"]["token"] = token
         return self._too_often(self.rate, "token", token.name, id)
+
+    async def _note_uses(self) -> None:
+        """Write down now and then when tokens were used."""
+        if perf_counter() - self._noted < USES:
+            return
+        self._noted = perf_counter()
+        with suppress(MecrisError):
+            await to_thread.run_sync(self.books.note_token_uses)
 
     def _too_often(self, rate: RateLimitItem, kind: str, who: str, id: str) -> Response | None:
         if self.seen.hit(rate, kind, who):
