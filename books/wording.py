@@ -36,7 +36,7 @@ def read_json(text: str | bytes, what: str) -> Any:
             f"{what} is not JSON: {error.msg} (line {error.lineno}, column {error.colno})", code="not-json"
         ) from None
     except ValueError as error:
-        told = "a number has thousands of digits" if "int string conversion" in str(error) else str(error)
+        told = "a number has thousands of digits" if "integer string conversion" in str(error) else str(error)
         raise RuleRefused(f"{what} is not JSON: {told}", code="not-json") from None
 
 

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from ...books import Books
 from ...domain.errors import MecrisError
@@ -146,8 +146,9 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _no_such_method(request: Request) -> Response:
-    routes = (r for r in request.app.routes if r.matches(request.scope)[0] is not Match.NONE)
-    takes = sorted({method for route in routes for method in route.methods})
+    paths = request.app.openapi()["paths"]
+    here = [path for path in paths if compile_path(path)[0].match(request.url.path)]
+    takes = sorted({method.upper() for path in here for method in paths[path]})
     told = problem(405, "method", f"this address takes {' and '.join(takes)}, not {request.method}", _id(request))
     told.headers["Allow"] = ", ".join(takes)
     return told
