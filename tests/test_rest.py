@@ -195,7 +195,12 @@ def test_runs_and_counters_by_rest(client: httpx.Client) -> None:
     client.post("/odometer/feed", json={"provider": "groq", "cycle_id": cycle}).raise_for_status()
     client.post("/odometer/feed/end", json={"provider": "groq", "cycle_id": cycle, "reason": "x"}).raise_for_status()
     months = client.get("/odometer", params={"provider": "groq"}).json()["odometers"][0]["months"]
-    assert months[0] == {"month": "2025-08", "amount_usd": 0.8, "state": "due", "read_at": "2025-08-31T23:59:59.999999Z"}
+    assert months[0] == {
+        "month": "2025-08",
+        "amount_usd": 0.8,
+        "state": "due",
+        "read_at": "2025-08-31T23:59:59.999999Z",
+    }
 
 
 def test_alerts_go_to_whom_the_server_is_set_to_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,7 +364,9 @@ def test_a_job_survives_the_server_that_took_it(tmp_path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value[:20]) if isinstance(value, bytes) else None,
 )  # fmt: skip
-def test_a_wrong_body_is_told_what_is_wrong(client: httpx.Client, body: bytes, status: int, code: str, told: str) -> None:
+def test_a_wrong_body_is_told_what_is_wrong(
+    client: httpx.Client, body: bytes, status: int, code: str, told: str
+) -> None:
     before = client.get("/audit/events", params={"limit": 1000}).json()["next"]
     answer = client.post("/budget/source", content=body, headers={"Content-Type": "application/json"})
     if code == "amount" and "-1" in told:
@@ -410,7 +417,14 @@ def test_a_parameter_that_is_none_is_refused(client: httpx.Client) -> None:
     assert problem(client.get(f"/budget/cycle/{opened(client)}", params={"asof": 1})) == (422, "name")
 
 
-HOSTILE = ["'; DROP TABLE stored_events; --", "<script>alert(1)</script>", "\u202eevil", "𝄞" * 50, "a'b\"c`d$e", "../../x"]
+HOSTILE = [
+    "'; DROP TABLE stored_events; --",
+    "<script>alert(1)</script>",
+    "\u202eevil",
+    "𝄞" * 50,
+    "a'b\"c`d$e",
+    "../../x",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -578,7 +592,9 @@ def test_an_expired_token_opens_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["?token={}", "?access_token={}", "?x={}", "?{}", "/{}"])
-def test_a_token_in_a_url_is_refused_and_does_not_reach_the_log(server: Server, reader: httpx.Client, where: str) -> None:
+def test_a_token_in_a_url_is_refused_and_does_not_reach_the_log(
+    server: Server, reader: httpx.Client, where: str
+) -> None:
     secret = server.tokens["read"]
     answer = reader.get("/budget/cycle" + where.format(secret))
     assert problem(answer) == (400, "token-in-url")
@@ -596,7 +612,9 @@ def test_who_comes_too_often_is_told_when_to_come_again(tmp_path: Path) -> None:
         with server.client("write") as writer:
             assert writer.get("/budget/cycle").status_code == 200
         with server.client(None) as stranger:
-            seen = [stranger.get("/budget/cycle", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(4)]
+            seen = [
+                stranger.get("/budget/cycle", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(4)
+            ]
             assert seen == [401, 401, 429, 429]
 
 
@@ -658,7 +676,7 @@ def test_a_head_that_drips_or_never_ends_is_cut_off(server: Server, monkeypatch:
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as flood:
         sent = 0
-        with pytest.raises(OSError):  # noqa: PT011  # reset or broken, as the system has it
+        with pytest.raises(OSError):  # noqa: PT011, PT012  # reset or broken, as the system has it
             flood.sendall(b"GET /health HTTP/1.1\r\nX: ")
             while sent < 64 << 20:
                 flood.sendall(b"x" * 65536)

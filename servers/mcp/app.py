@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
@@ -160,12 +160,8 @@ def over_http(books: Books, listening: socket.socket, limits: Limits | None = No
     door = server(books)
     door.custom_route("/health", ["GET"])(health)
     door.custom_route("/ready", ["GET"])(partial(ready, books))
-    app = Guard(_Owned(door.streamable_http_app(host=listening.getsockname()[0])), books, limits or Limits())
-    try:
-        serve(app, asyncio.Event(), listening)
-    finally:
-        with suppress(MecrisError):
-            books.note_token_uses()
+    app = _Owned(door.streamable_http_app(host=listening.getsockname()[0]), books)
+    serve(Guard(app, books, limits or Limits()), asyncio.Event(), listening)
 
 
 async def health(_: Request) -> Response:
@@ -182,12 +178,21 @@ async def ready(books: Books, _: Request) -> Response:
 class _Owned:
     """Tells the SDK whose request it is, so that nobody goes on with the session of another token."""
 
-    def __init__(self, app: App) -> None:
-        self.app = app
+    def __init__(self, app: App, books: Books) -> None:
+        self.app, self.books = app, books
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, partial(self._ending, send))
+            return
         token: Token | None = scope.get("state", {}).get("token") if scope["type"] == "http" else None
         if token is not None:
             shown = AccessToken(token=token.handle, client_id=token.name, scopes=[token.scope])
             scope = {**scope, "user": AuthenticatedUser(shown)}
         await self.app(scope, receive, send)
+
+    async def _ending(self, send: Send, message: MutableMapping[str, Any]) -> None:
+        if message["type"].startswith("lifespan.shutdown"):
+            with suppress(MecrisError):
+                await to_thread.run_sync(self.books.note_token_uses)
+        await send(message)
