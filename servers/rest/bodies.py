@@ -7,8 +7,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from ...books.answers import to_json
 from ...domain.money import number, usd
+from .texts import Day, Month, Name, Reason, When
 
-_DIGITS = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?[0-9]{1,12}(\.[0-9]{1,12})?$"}]}
+_DIGITS = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": -(10**12), "exclusiveMaximum": 10**12},
+        {"type": "string", "pattern": r"^[+-]?[0-9]{1,12}(\.[0-9]{1,12})?$"},
+    ]
+}
 
 
 def _not_a_flag(value: object) -> object:
@@ -30,15 +36,11 @@ Number = Annotated[
 Id = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1, examples=[1])]
 Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1, examples=[3500])]
 Flag = Annotated[bool, Field(strict=True)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Reason = Annotated[str, Field(min_length=1, max_length=2000, examples=["another workspace"])]
 Payload = Annotated[
     str,
     BeforeValidator(lambda v: to_json(v) if isinstance(v, dict) else v),
     WithJsonSchema({"anyOf": [{"type": "string", "maxLength": 65536}, {"type": "object"}]}),
 ]
-Day = Annotated[str, Field(max_length=40, description="YYYY-MM-DD", examples=["2025-09-30"])]
-When = Annotated[str, Field(max_length=40, description="A date or a date-time.", examples=["2025-09-10T09:05:00Z"])]
 
 
 class Body(BaseModel):
@@ -50,7 +52,7 @@ class Body(BaseModel):
 class NewCycle(Body):
     """A budgeting period; days are inclusive."""
 
-    start_date: Annotated[Day, Field(examples=["2025-09-01"])]
+    start_date: Day
     end_date: Day
     target_usd: Annotated[Usd, Field(examples=[30])]
     notes: Reason | None = None
@@ -62,7 +64,7 @@ class Snapshot(Body):
     """What a source says the cycle has cost so far: an amount, a balance, or a payload that names one."""
 
     cycle_id: Id
-    name: Annotated[Name, Field(examples=["console"])]
+    name: Name
     type: Literal["realtime", "manual"] | None = None
     currency: Annotated[str, Field(min_length=3, max_length=3, examples=["USD"])] = "USD"
     amount_usd: Usd | None = None
@@ -165,21 +167,21 @@ class NewDispatch(Body):
 class NewDispatches(Body):
     """What dispatches of a run report, in one write."""
 
-    run_id: Annotated[Name, Field(examples=["nightly"])]
+    run_id: Name
     dispatches: Annotated[list[NewDispatch], Field(min_length=1, max_length=5000)]
 
 
 class NewBill(Body):
     """What was billed for a run, or for one dispatch of it, in tokens."""
 
-    run_id: Annotated[Name, Field(examples=["nightly"])]
+    run_id: Name
     billed_in: Count
     billed_out: Count
     billed_cache_read: Count | None = None
     billed_cache_write: Count | None = None
     input_includes_cache: Flag = False
     dispatch_id: Name | None = None
-    source: Annotated[Name, Field(examples=["anthropic"])] = "manual"
+    source: Name = "manual"
     tolerance_tokens: Count = 0
     tolerance_percent: Number = Decimal(0)
 
@@ -187,9 +189,9 @@ class NewBill(Body):
 class NewCounterReading(Body):
     """What a counter shows."""
 
-    provider: Annotated[Name, Field(examples=["groq"])]
+    provider: Name
     amount_usd: Usd
-    month: Annotated[str | None, Field(max_length=10, examples=["2025-09"])] = None
+    month: Month | None = None
     read_at: When | None = None
     notes: Reason | None = None
     correct: Flag = False
@@ -199,8 +201,8 @@ class NewCounterReading(Body):
 class OfMonth(Body):
     """A month of a counter."""
 
-    provider: Annotated[Name, Field(examples=["groq"])]
-    month: Annotated[str, Field(max_length=10, examples=["2025-09"])]
+    provider: Name
+    month: Month
 
 
 class MonthReopened(OfMonth):
@@ -212,7 +214,7 @@ class MonthReopened(OfMonth):
 class Feeding(Body):
     """A cycle that gets a reading with each reading of the counter."""
 
-    provider: Annotated[Name, Field(examples=["groq"])]
+    provider: Name
     cycle_id: Id
 
 
@@ -225,7 +227,7 @@ class FeedingEnded(Feeding):
 class NewToken(Body):
     """Whom to let in."""
 
-    name: Annotated[Name, Field(examples=["ci"])]
+    name: Name
     scope: Literal["read", "write", "admin"]
     expires: When | None = None
 
@@ -237,5 +239,5 @@ class Nothing(Body):
 class TokenRevoked(Body):
     """Whom to let in no more."""
 
-    name: Annotated[Name, Field(examples=["ci"])]
+    name: Name
     reason: Reason | None = None

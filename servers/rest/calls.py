@@ -18,16 +18,12 @@ from ...domain.commands import Command
 from ...domain.errors import Forbidden, RuleRefused
 from ...domain.text import name_of
 from ..queue import Queue
+from .texts import Moment, Name, When
 
 BEARER = HTTPBearer(auto_error=False, description="A token of `mecris token create`.")
-AsOf = Annotated[
-    str | None, Query(description="What was known then: a position, a date, or a date-time.", examples=["2025-09-10"])
-]
+AsOf = Annotated[Moment | None, Query(description="What was known then: a position, a date, or a date-time.")]
 MeasuredBy = Annotated[
-    str | None,
-    Query(
-        description="What had happened by then, by all that is known: a date or a date-time.", examples=["2025-09-10"]
-    ),
+    When | None, Query(description="What had happened by then, by all that is known: a date or a date-time.")
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 
@@ -145,12 +141,11 @@ def _ordering(scope: str) -> Callable[..., Awaitable[Call]]:
     async def ordering(
         request: Request,
         idempotency_key: Annotated[
-            str | None,
+            Name,
             Header(
-                max_length=200,
                 description="The same request again with the same key records nothing and is answered as before.",
             ),
-        ] = None,
+        ] = None,  # type: ignore[assignment]  # a text or nothing: a null cannot be sent in a header
     ) -> Call:
         return await let_in(request)
 

@@ -9,10 +9,11 @@ from .. import shapes as s
 from . import bodies as b
 from .calls import Asking, AsOf, Limit, MeasuredBy, Ordering
 from .resources import Router
+from .texts import Name
 
 cost = Router(tags=["cost"])
 odometer = Router(tags=["odometer"])
-RunId = Annotated[str, Query(min_length=1, max_length=200, description="The name of the run.", examples=["nightly"])]
+RunId = Annotated[Name, Query(description="The name of the run.")]
 
 
 @cost.order("/cost/dispatches", s.DispatchesRecorded)
@@ -49,7 +50,7 @@ async def reconciliations(run_id: RunId, call: Asking, limit: Limit = 100, as_of
 @odometer.ask("/odometer", s.Odometers)
 async def odometers(
     call: Asking,
-    provider: Annotated[str | None, Query(max_length=200, description="Only this one.", examples=["groq"])] = None,
+    provider: Annotated[Name | None, Query(description="Only this one.")] = None,
     as_of: AsOf = None,
     measured_by: MeasuredBy = None,
 ) -> Response:

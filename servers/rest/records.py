@@ -177,7 +177,7 @@ async def create(body: b.NewToken, call: Administering) -> Response:
     made = await run_in_threadpool(
         lambda: books.create_token(body.name, body.scope, expires=body.expires, recorded_by=by)
     )
-    return written(made, 201)
+    return written(made, 201, "/tokens")
 
 
 @tokens.order("/tokens/revocation", s.Done)

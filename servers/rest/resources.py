@@ -27,7 +27,9 @@ WORDS = {
     403: "A token whose scope is too small.",
     404: "There is no such thing.",
     409: "A rule of the books says no as they stand.",
+    408: "The body does not come.",
     413: "The body is too large.",
+    415: "The body is no JSON, or does not say that it is.",
     422: "A value that makes no sense, or an idempotency key that was used for something else.",
     429: "Too many requests: `Retry-After` says when to come again.",
     503: "The books cannot be reached or written now.",
@@ -44,10 +46,11 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 ASKED = problems(400, 401, 403, 404, 409, 422, 429, 503)
-ORDERED = problems(400, 401, 403, 404, 409, 413, 422, 429, 503)
+ORDERED = problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 REPLAYED = {
     "Idempotency-Replayed": {"schema": {"type": "string"}, "description": "`true`: this is the first answer again."}
 }
+LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where what was made can be asked for."}}
 Declared = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -65,6 +68,10 @@ class Router(APIRouter):
     def order(self, path: str, shape: Any, status: int = 200, **more: Any) -> Declared:
         """An order: it is on disk when it is answered."""
         told: dict[int | str, dict[str, Any]] = {
-            status: {"model": shape, "description": "Done, durably.", "headers": REPLAYED}
+            status: {
+                "model": shape,
+                "description": "Done, durably.",
+                "headers": REPLAYED | (LOCATION if status in (201, 202) else {}),
+            }
         }
         return self.post(path, status_code=status, response_model=None, responses={**ORDERED, **told}, **more)
