@@ -112,4 +112,5 @@ def serve(app: ASGI, closing: asyncio.Event, listening: socket.socket) -> None:
         timeout_graceful_shutdown=PATIENCE,
         limit_concurrency=CONNECTIONS,
     )
-    asyncio.run(Server(config, closing).serve(sockets=[listening]))
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop, where there is one
+        runner.run(Server(config, closing).serve(sockets=[listening]))
