@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from . import show
-from .common import JSON, asked_as_of, books, tell, write_json
+from .common import JSON, KEY, asked_as_of, books, order, tell, write_json
 
 SCOPES = click.Choice(["read", "write", "admin"])
 
@@ -59,10 +59,13 @@ def _table(rows: list[dict[str, Any]]) -> str:
 @token.command("revoke")
 @click.argument("name")
 @click.option("--reason", metavar="T", help="Why, in a few words.")
+@KEY
 @JSON
-def revoke(name: str, reason: str | None, as_json: bool) -> None:
+def revoke(name: str, reason: str | None, key: str | None, as_json: bool) -> None:
     """Let a token open nothing any more, anywhere, from now on."""
-    answer = books().revoke_token(name, reason=reason)
+    from ..domain.commands import RevokeToken
+
+    _, answer = order(RevokeToken(token_name=name, reason=reason), key)
     if as_json:
         return write_json(answer)
     told = "is revoked" if answer["recorded"] else "was revoked before: nothing was recorded"

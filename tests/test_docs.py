@@ -167,7 +167,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_reference_pages_are_fresh() -> None:
     pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()
-    assert len(pages) == 3
+    assert len(pages) == 4
     for path, text in pages.items():
         assert (ROOT / path).read_text("utf-8") == text, f"{path} is stale: run `make docs`"
 
