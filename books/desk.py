@@ -153,7 +153,7 @@ class Held(InHand):
         """Remember a cycle from its first event on."""
         self.log.keep(cycle)
         self.read[cycle.id] = cycle
-        self.held[cycle.id] = (cycle, (1, cycle.state))
+        self.held[cycle.id] = (cycle, (0, cycle.state))  # put back, not even its first event is left to be written
 
     def run(self, run_id: str) -> Run:
         """A run, which need not be read: it remembers nothing."""

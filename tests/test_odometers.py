@@ -480,6 +480,22 @@ def test_a_reopened_cycle_is_told_what_the_counter_shows_by_now(books: Books, cl
     assert told(books) == "5"
 
 
+def test_a_cycle_is_reopened_although_it_cannot_be_told_what_the_counter_showed_before_it_began(
+    books: Books, clock: Clock
+) -> None:
+    clock.set("2025-08-10T09:00:00Z")
+    read(books, "0.50")
+    cycle(books, "2025-08-15", "2025-09-14")
+    clock.set("2025-08-16T09:00:00Z")
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="x"))
+    answer = books.handle(c.ReopenCycle(cycle_id=1, reason="late bill"))
+    assert any("cycle 1 was not told" in w for w in answer["warnings"])
+    assert (books.status(1)["cycle"]["state"], answer["position"]) == ("open", books.position)
+    books.handle(c.RecordSource(cycle_id=1, source="console", type="manual", amount=1))
+    assert books.verify().faults == []
+
+
 def test_feeding_again_tells_a_cycle_whose_reading_was_retracted(books: Books) -> None:
     cycle(books, "2025-09-01", "2025-09-30")
     read(books, "3")
