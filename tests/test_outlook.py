@@ -448,6 +448,68 @@ def test_a_counter_that_a_fed_cycle_refused_is_added(books: Books) -> None:
     )
 
 
+def test_what_a_counter_counts_after_the_cycle_it_feeds_was_closed_is_added_as_outside(books: Books) -> None:
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="0.50"))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="5"))
+    told = books.unified()
+    assert (told["summary"]["spent_usd"], told["summary"]["odometers_spent_usd"]) == (5, Decimal("4.5"))
+    assert told["notes"] == [
+        "cycle 1 was told $0.50 by the counter of 'groq', which shows $5.00 by now: "
+        "$4.50 are outside the cycles and added"
+    ]
+
+
+def test_what_a_meter_counted_since_is_not_outside_the_cycle_that_holds_it(books: Books) -> None:
+    metered(books, "0.50", "09", "groq meter", "groq")
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="0.50", read_at=_on("09")))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    metered(books, "3", "10", "groq meter", "groq")
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="5"))
+    assert books.unified()["summary"]["spent_usd"] == 5
+
+
+def test_what_a_closed_cycle_did_not_hear_of_a_counter_may_be_in_another_cycle(books: Books) -> None:
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="0.50"))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=10))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=2))
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="5"))
+    told = books.unified()
+    assert told["summary"]["odometers_spent_usd"] == 0
+    assert any("shows $5.00 by now: another cycle holds the rest" in note for note in told["notes"])
+
+
+def test_a_fed_cycle_that_holds_a_provider_by_other_sources_alone_was_not_told_of_its_counter(books: Books) -> None:
+    metered(books, "3", "10", "groq meter", "groq")
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="5"))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    (reading,) = [s["reading"] for s in books.sources(1) if s["name"] == "groq odometer"]
+    books.handle(c.RetractReading(cycle_id=1, reading=reading, reason="slip"))
+    told = books.unified()
+    assert told["summary"]["spent_usd"] == 3
+    assert told["notes"] == [
+        "cycle 1 holds 'groq' by other sources and was not told of its counter, which is not added"
+    ]
+
+
+@pytest.mark.parametrize(("spent", "left"), [("5", 35), ("32", 8)])
+def test_what_was_carried_from_one_current_cycle_to_another_is_counted_once(
+    books: Books, spent: str, left: int
+) -> None:
+    metered(books, spent, "10")
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    books.handle(c.OpenCycle(start_date="2025-09-11", end_date="2025-10-10", target_usd=10, roll_over_from=1))
+    total = books.unified()["summary"]
+    assert (total["budget_usd"], total["remaining_usd"]) == (40, left)
+    assert total["budget_usd"] - total["cycles_spent_usd"] == total["remaining_usd"]
+    carried = f"{'$25.00' if left == 35 else '-$2.00'} of cycle 1 were carried over to cycle 2: the sum has them once"
+    assert carried in books.unified()["notes"]
+
+
 def test_nothing_at_all_is_summed_up_as_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--books", str(tmp_path / "new.db"), "budget", "unified"]) == 0
     assert capsys.readouterr().out == "nothing to sum up: no cycle is current, and there is no odometer\n"
