@@ -298,6 +298,18 @@ def test_a_provider_that_was_compared_with_nothing_is_never_good(books: Books) -
     assert health(books) == ("WARNING", ["unverified"])
 
 
+def test_a_provider_that_is_far_apart_is_never_good_however_small_its_part(books: Books) -> None:
+    metered(books, "5", "11")
+    looked(books, "5", "11")
+    metered(books, "0.02", "11", "b meter", "b")
+    looked(books, "0.04", "11", "b console", "b")
+    told = books.status(1)
+    assert (told["grade"], told["health"]["level"]) == ("EXCELLENT", "WARNING")
+    (reason,) = told["health"]["reasons"]
+    assert (reason["code"], reason["provider"]) == ("poor", "b")
+    assert reason["message"] == "$0.02 of 'b' are unexplained, 50 % apart"
+
+
 def test_an_ended_cycle_is_a_state_and_no_bad_health(books: Books, clock: Clock) -> None:
     clock.set("2025-10-01T09:00:00Z")
     metered(books, "5", "2025-09-30T12:00:00Z")
