@@ -267,6 +267,20 @@ def test_a_bill_whose_input_includes_caches_is_compared_without_them(books: Book
         billed(books, 1057, 200, input_includes_cache=True)
 
 
+def test_input_that_includes_caches_needs_every_class_of_them_that_was_reported(books: Books) -> None:
+    reported(books, d1=(500, 20, 400, 100))
+    position = books.position
+    with pytest.raises(
+        Refused, match="100 tokens of cache writes were reported: say with --billed-cache-write"
+    ) as found:
+        billed(books, 1000, 20, billed_cache_read=400, input_includes_cache=True)
+    assert (found.value.code, books.position) == ("which-cache", position)
+    answer = billed(books, 1000, 20, billed_cache_read=400, billed_cache_write=100, input_includes_cache=True)
+    assert answer["status"] == "matched"
+    reported(books, "openai", d1=(500, 20, 400))
+    assert billed(books, 900, 20, "openai", billed_cache_read=400, input_includes_cache=True)["status"] == "matched"
+
+
 def test_bills_of_dispatches_are_tied_to_the_bill_of_the_run_of_the_same_source(books: Books) -> None:
     reported(books, d1=(1000, 200, 50), d2=(2000, 300))
     billed(books, 3500, 600, source="anthropic")
