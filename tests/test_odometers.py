@@ -207,6 +207,12 @@ def test_pace_and_age_and_the_reset(books: Books, clock: Clock) -> None:
     assert told["age_days"] == Decimal("4.38")
 
 
+def test_filling_in_an_old_month_does_not_make_the_current_one_look_fresh(books: Books, clock: Clock) -> None:
+    read(books, "1.00", read_at="2025-09-06T00:00:00Z")
+    read(books, "7", "2025-08")  # read just now, and it speaks of the end of August
+    assert status(books)["last_read_at"] == "2025-09-06T00:00:00Z"
+
+
 def test_a_gap_is_said_and_never_taken_for_nothing(books: Books) -> None:
     read(books, "5", "2025-07")
     told = status(books)
