@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import commands as c
@@ -232,7 +233,16 @@ class Odometer(Aggregate):
                 last_day=period.last_day,
                 timezone=period.timezone,
             )
-        return {"cycle_id": order.cycle_id, "source": self.source, "warnings": list(reaching_beyond(period))}
+        warnings = [*self._unread(), *reaching_beyond(period)]
+        return {"cycle_id": order.cycle_id, "source": self.source, "warnings": warnings}
+
+    def _unread(self) -> Iterable[str]:
+        """A cycle may be fed before the first reading, but a misspelled name would never get one."""
+        if not self.state.months:
+            yield (
+                f"there is no reading of '{self.provider}' yet: if that is its name, read its counter "
+                f"(mecris odometer record --provider {quote(self.provider)} VALUE)"
+            )
 
     def _stop(self, order: c.StopFeeding, stamp: Stamp) -> Answer:
         reason = reason_of(order.reason, "the reason")

@@ -502,6 +502,26 @@ def test_a_cycle_is_reopened_although_it_cannot_be_told_what_the_counter_showed_
     assert books.verify().faults == []
 
 
+def test_a_closed_cycle_cannot_be_fed_anew(books: Books) -> None:
+    cycle(books, "2025-09-01", "2025-09-30")
+    read(books, "3")
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    refused(books, c.FeedCycle(provider="groq", cycle_id=1), "cycle-closed", "mecris budget cycle reopen")
+    refused(books, c.FeedCycle(provider="groq", cycle_id=7), "cycle-not-found")
+
+
+def test_feeding_from_a_counter_that_was_never_read_says_so(books: Books) -> None:
+    cycle(books, "2025-09-01", "2025-09-30")
+    answer = books.handle(c.FeedCycle(provider="gorq", cycle_id=1))
+    assert answer["recorded"]
+    assert answer["warnings"] == [
+        "there is no reading of 'gorq' yet: if that is its name, read its counter "
+        "(mecris odometer record --provider gorq VALUE)"
+    ]
+    read(books, "3")
+    assert books.handle(c.FeedCycle(provider="groq", cycle_id=1))["warnings"] == []
+
+
 def test_feeding_again_tells_a_cycle_whose_reading_was_retracted(books: Books) -> None:
     cycle(books, "2025-09-01", "2025-09-30")
     read(books, "3")
