@@ -636,6 +636,19 @@ def test_without_plotille_it_is_said_what_to_install(
     )
 
 
+def test_a_chart_by_an_earlier_moment_shows_no_later_budget_and_no_later_plugs(books: Books, clock: Clock) -> None:
+    metered(books, "1", "05")
+    looked(books, "2", "05")
+    metered(books, "1", "09")
+    looked(books, "4", "09")
+    books.handle(c.ApplyPlug(cycle_id=1, square=True, yes=True, reason="playground"))
+    books.handle(c.AdjustBudget(cycle_id=1, amount_usd=10, reason="top-up", at="2025-09-10"))
+    last = books.chart(1, measured_by="2025-09-06")["points"][-1]
+    assert (last["budget_usd"], last["plugged_usd"]) == (30, 0)
+    last = books.chart(1)["points"][-1]
+    assert (last["budget_usd"], last["plugged_usd"]) == (40, 3)
+
+
 def test_a_chart_of_a_long_cycle_shows_a_hundred_days(tmp_path: Path) -> None:
     with Books.open(tmp_path / "books.db", clock=Clock("2025-09-10T09:05:00Z")) as books:
         books.handle(c.OpenCycle(start_date="2020-01-01", end_date="2029-12-31", target_usd=1))
