@@ -301,6 +301,23 @@ def test_bills_of_dispatches_are_tied_to_the_bill_of_the_run_of_the_same_source(
     assert (bills["openai"]["billed_in"], bills["openai"]["dispatches_in"]) == (None, 7)
 
 
+def test_a_cache_that_no_bill_of_a_dispatch_names_is_not_taken_for_nothing(books: Books) -> None:
+    reported(books, d1=(1000, 200, 10), d2=(2000, 300))
+    billed(books, 3000, 500, billed_cache_read=10)
+    billed(books, 1000, 200, dispatch_id="d1")
+    (bill,) = books.run("nightly")["bills"]
+    assert (bill["dispatches_in"], bill["rest_in"]) == (1000, 2000)
+    assert (bill["dispatches_cache_read"], bill["rest_cache_read"]) == (None, None)
+    named = billed(books, 1000, 200, dispatch_id="d1", billed_cache_read=4)
+    (bill,) = books.run("nightly")["bills"]
+    assert (bill["dispatches_cache_read"], bill["rest_cache_read"]) == (4, 6)
+    billed(books, 1000, 200, dispatch_id="d1")  # the last word on d1 names none again
+    (bill,) = books.run("nightly")["bills"]
+    assert (bill["dispatches_cache_read"], bill["rest_cache_read"]) == (None, None)
+    (bill,) = books.run("nightly", as_of=named["position"])["bills"]
+    assert bill["dispatches_cache_read"] == 4
+
+
 @pytest.mark.parametrize(
     ("bill", "code"),
     [
