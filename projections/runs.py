@@ -242,7 +242,7 @@ class Dispatches:
     def running(self, limit: int) -> list[str]:
         """The first running dispatches, by name."""
         rows = self.connection.execute(
-            _RUNNING, (self.run, self.position, self.run, self.position, self.position, limit)
+            _RUNNING, {"run": self.run, "position": self.position, "many": self.sum().running, "limit": limit}
         )
         return [id for (id,) in rows]
 
@@ -288,13 +288,15 @@ class Dispatches:
 _ROW = f"{_FIGURES}, input_stated, model, running"
 _REPORTED = f"SELECT {_ROW} FROM cost_dispatch WHERE run = ? AND dispatch_id = ? AND position <= ? ORDER BY position DESC LIMIT 1"
 _RUNNING = """
-SELECT dispatch_id FROM (
+WITH still (dispatch_id) AS MATERIALIZED (
     SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running
-    WHERE run = ? AND running AND superseded IS NULL AND position <= ?
-    UNION ALL
+    WHERE run = :run AND running AND superseded IS NULL AND position <= :position),
+ended (dispatch_id) AS (
     SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running
-    WHERE run = ? AND running AND superseded > ? AND position <= ?
-) ORDER BY 1 LIMIT ?"""
+    WHERE run = :run AND running AND superseded > :position AND position <= :position
+    ORDER BY superseded LIMIT :many - (SELECT count(*) FROM still))
+SELECT dispatch_id FROM still UNION ALL SELECT dispatch_id FROM ended ORDER BY 1 LIMIT :limit"""
+"""What ran then ended soon after, most likely: with as many as there were, the search is over."""
 _SOURCES = """
 WITH RECURSIVE
 whole (source) AS (
