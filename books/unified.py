@@ -80,7 +80,7 @@ def _outside(o: dict[str, Any], cycles: Sequence[Current]) -> Decimal:
     """What a counter shows that no current cycle holds."""
     holders = [cycle for cycle in cycles if cycle.of(o["provider"])]
     if not holders:
-        return o["amount_usd"] or ZERO
+        return Decimal(o["amount_usd"] or 0)
     return min(_untold(o, cycle) for cycle in holders)
 
 

@@ -172,6 +172,27 @@ def test_a_late_entry_is_history_and_must_fit_what_was_read_later(books: Books) 
     refused(books, order, "counter-fell", "stood at $0.80 later")
 
 
+def test_late_entries_must_fit_each_other_too(books: Books) -> None:
+    read(books, "0.80", read_at="2025-09-09T12:00:00Z")
+    read(books, "0.50", read_at="2025-09-05T12:00:00Z")
+    between = c.ReadOdometer(provider="groq", amount_usd="0.40", read_at="2025-09-07T12:00:00Z")
+    refused(books, between, "counter-fell", "stood at $0.50 before, at 2025-09-05T12:00:00Z")
+    before = c.ReadOdometer(provider="groq", amount_usd="0.60", read_at="2025-09-04T12:00:00Z")
+    refused(books, before, "counter-fell", "stood at $0.50 later, at 2025-09-05T12:00:00Z")
+    read(books, "0.60", read_at="2025-09-07T12:00:00Z")
+    read(books, "0.40", read_at="2025-09-04T12:00:00Z")
+
+
+def test_what_was_corrected_does_not_stand_in_the_way_of_late_entries(books: Books) -> None:
+    read(books, "5", read_at="2025-09-05T12:00:00Z")
+    read(books, "8", read_at="2025-09-07T12:00:00Z")
+    correct(books, "0.80", read_at="2025-09-09T12:00:00Z")
+    read(books, "0.70", read_at="2025-09-08T12:00:00Z")
+    refused(
+        books, c.ReadOdometer(provider="groq", amount_usd="0.75", read_at="2025-09-06"), "counter-fell", "$0.70 later"
+    )
+
+
 def test_the_identical_statement_again_records_nothing(books: Books) -> None:
     assert read(books, "0.80", read_at="2025-09-09T12:00:00Z")["recorded"]
     assert not read(books, "0.80", read_at="2025-09-09T12:00:00Z")["recorded"]
