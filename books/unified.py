@@ -80,7 +80,7 @@ def _outside(o: dict[str, Any], cycles: Sequence[Current]) -> Decimal:
     """What a counter shows that no current cycle holds."""
     holders = [cycle for cycle in cycles if cycle.of(o["provider"])]
     if not holders:
-        return Decimal(o["amount_usd"] or 0)
+        return o["amount_usd"] or ZERO
     return min(_untold(o, cycle) for cycle in holders)
 
 
@@ -89,7 +89,7 @@ def _untold(o: dict[str, Any], cycle: Current) -> Decimal:
     told, held = cycle.told(o["provider"]), cycle.of(o["provider"])
     if told is None or held is None or cycle.id not in o["feeds"]:
         return ZERO
-    since = held["spent_usd"] - (held["observed_usd"] or ZERO)
+    since: Decimal = held["spent_usd"] - (held["observed_usd"] or ZERO)
     return max(ZERO, _shown(o, cycle) - told - since)
 
 
