@@ -32,6 +32,7 @@ def narrative(status: Status, sources: Sequence[dict[str, Any]]) -> dict[str, An
             "budget_usd": cycle["budget_usd"],
             "spent_usd": tied["spent_usd"],
             "remaining_usd": tied["remaining_usd"],
+            "plugged_usd": tied["plugged_usd"],
             "unexplained_usd": tied["unexplained_usd"],
             "grade": status["grade"],
             "percent": status["percent"],
@@ -54,7 +55,7 @@ def _line(s: Status) -> str:
     head = f"cycle {cycle['id']}, {cycle['state']}: " + (
         f"{dollars(left)} of {dollars(cycle['budget_usd'])} left" if left >= 0 else f"{dollars(-left)} over budget"
     )
-    parts = [head + _days(cycle), *_pace(s), _trust(s)]
+    parts = [head + _days(cycle), *_pace(s), _trust(s), *_plugs(tied)]
     if tied["unexplained_usd"]:
         parts.append(f"{dollars(tied['unexplained_usd'])} unexplained")
     parts += [r["message"].rpartition(": ")[0] for r in s["health"]["reasons"] if r["code"] == "stale"]
@@ -92,6 +93,13 @@ def _trust(s: Status) -> str:
     verified = s["tie_out"]["verified_percent"]
     much = "" if verified is None or verified >= 100 else f", {plain(shown(verified, 2))} % of it compared"
     return f"{s['grade']}, {plain(shown(s['percent'], 2))} % apart{much}"
+
+
+def _plugs(tied: dict[str, Any]) -> Iterable[str]:
+    """How much of the spend was explained and not seen: a plug makes the books tie, and the grade with them."""
+    covered = tied["coverage_percent"]
+    if tied["plugged_usd"] > 0 and covered is not None and covered < 100:
+        yield f"{dollars(tied['plugged_usd'])} of the spend is a plug"
 
 
 def _recommended(s: Status, sources: Sequence[dict[str, Any]]) -> Iterable[tuple[str, str]]:

@@ -395,6 +395,16 @@ def test_one_line_says_what_is_left_and_never_claims_what_was_not_verified(books
     assert told["facts"]["unexplained_usd"] == 1
 
 
+def test_a_line_says_how_much_of_the_spend_is_a_plug(books: Books) -> None:
+    metered(books, "0.11", "11")
+    looked(books, "5.42", "11")
+    assert "plug" not in books.narrative(1)["summary"]
+    books.handle(c.ApplyPlug(cycle_id=1, square=True, yes=True, reason="another workspace"))
+    told = books.narrative(1)
+    assert told["summary"].endswith("EXCELLENT, 0 % apart; $5.31 of the spend is a plug")
+    assert (told["facts"]["plugged_usd"], told["facts"]["coverage_percent"]) == (Decimal("5.31"), Decimal("2.0295"))
+
+
 def test_what_is_urgent_and_what_to_do_about_it(books: Books, clock: Clock) -> None:
     metered(books, "31", "11")
     looked(books, "31", "11")
