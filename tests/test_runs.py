@@ -456,6 +456,8 @@ def test_the_story_of_a_run_through_the_command_line(tmp_path: Path, capsys: pyt
         (["record", "r", "--dispatch", "d", "--in", "-1", "--out", "1"], REFUSED, "refused: input of 'd' is -1"),
         (["record", "r", "--dispatch", "d", "--in", "1.5", "--out", "1"], WRONG, "'1.5' is not a whole number"),
         (["record", "r", "--dispatch", "d", "--in", "1"], WRONG, "Missing option '--out'"),
+        (["list", "r", "--limit", "0"], WRONG, "0 is not in the range x>=1"),
+        (["runs", "--limit", "0"], WRONG, "0 is not in the range x>=1"),
         (["record", "r", "--dispatch", "d", "--in", "1", "--out", "1", "--wat"], WRONG, "No such option"),
         (["reconcile", "r", "--billed-in", "1"], WRONG, "Missing option '--billed-out'"),
     ],
