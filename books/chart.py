@@ -20,12 +20,12 @@ def series(ask: Questions, book: Book) -> dict[str, Any]:
     """The points of a chart: at the end of each day, in USD. Spend is known up to the newest reading, and expected after it."""
     period, clock = book.cycle.period, book.moment.clock
     curve, outlook = book.curve, ask.outlook(book)
-    paces = outlook.expected.paces
+    paces, closed = outlook.expected.paces, ask.is_closed(book)
     newest = max((p.measured_at for p in paces), default=period.begins)
     points = []
     for moment in _ends_of_days(book):
         known = not paces or period.today(moment) <= period.today(newest)
-        expected = sum((p.at(moment, p.week) for p in paces), ZERO) if not known else None
+        expected = None if known else sum((p.spent if closed else p.at(moment, p.week) for p in paces), ZERO)
         points.append(
             {
                 "day": period.today(moment).isoformat(),

@@ -87,15 +87,21 @@ def _of_evidence(
         yield Reason(
             WARNING,
             "unverified",
-            "nothing could be compared: a meter and a look at the dashboard, of one provider, are needed",
+            f"nothing could be compared: {_late(figures) or 'a meter and a look at the dashboard, of one provider, are needed'}",
         )
     yield from _poor(figures)
     for p in figures.providers:
         if p.compared.grade == UNVERIFIED and figures.compared.grade != UNVERIFIED and p.spent:
-            yield Reason(
-                WARNING, "unverified", f"the {dollars(p.spent)} of {_named(p.name)} were compared with nothing", p.name
-            )
+            why = "; its meter began after the dashboard was read: read it again" if p.has_both else ""
+            told = f"the {dollars(p.spent)} of {_named(p.name)} were compared with nothing{why}"
+            yield Reason(WARNING, "unverified", told, p.name)
     yield from _stale(figures, expected, period, now, limits)
+
+
+def _late(figures: TieOut) -> str:
+    """Who was looked at before anything was metered, if that is why nothing was compared."""
+    late = [_named(p.name) for p in figures.providers if p.has_both]
+    return f"the meter of {' and '.join(late)} began after the dashboard was read: read it again" if late else ""
 
 
 def _poor(figures: TieOut) -> Iterable[Reason]:

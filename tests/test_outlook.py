@@ -328,6 +328,36 @@ def test_an_ended_cycle_whose_last_days_nobody_saw_is_stale(books: Books, clock:
     ]
 
 
+def test_a_closed_cycle_expects_nothing_more(books: Books) -> None:
+    metered(books, "5", "10")
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    told = expected(books)
+    assert {told[f"spent{which}_usd"] for which in ("_low", "", "_high")} == {5}
+    assert (told["remaining_usd"], told["runs_out_on"]) == (25, None)
+    assert [p["forecast_usd"] for p in books.chart(1)["points"][-2:]] == [5, 5]
+    books.handle(c.ReopenCycle(cycle_id=1, reason="late bill"))
+    assert expected(books)["spent_usd"] > 5
+
+
+def test_a_bill_read_after_the_end_is_as_old_as_it_really_is(books: Books, clock: Clock) -> None:
+    clock.set("2025-10-11T00:00:00Z")
+    looked(books, "5", "2025-10-10T00:00:00Z")
+    assert books.forecast(1)["newest"] == [
+        {"provider": "", "measured_at": "2025-10-10T00:00:00Z", "age_days": Decimal(1)}
+    ]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_meter_that_began_after_the_dashboard_was_read_is_named_as_the_cause(books: Books, other: bool) -> None:
+    looked(books, "5", "08", "b console", "b")
+    metered(books, "1", "10", "b meter", "b")
+    for say in (looked, metered) if other else ():
+        say(books, "5", "10", f"{say.__name__} a", "a")
+    (reason,) = [r for r in books.status(1)["health"]["reasons"] if r["code"] == "unverified"]
+    assert "began after the dashboard was read: read it again" in reason["message"]
+    assert "are needed" not in reason["message"]
+
+
 def test_limits_move_where_health_changes(tmp_path: Path, clock: Clock) -> None:
     strict = Limits(stale_days=Decimal(0), warning_percent=Decimal(10))
     with Books.open(tmp_path / "strict.db", clock=clock, limits=strict) as books:
