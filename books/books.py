@@ -216,17 +216,17 @@ class Books:
 
     def unified(self, *, as_of: When | int | None = None, measured_by: When | None = None) -> dict[str, Any]:
         """All current cycles and odometers together; where their periods differ is said."""
-        from .summary import unified
+        from .unified import Current, unified
 
         with self._asking() as ask:
             books = [
                 ask.book(cycle, ask.moment(cycle, as_of, measured_by)) for cycle in ask.current(as_of, measured_by)
             ]
-            statuses = [ask.status(book) for book in books]
+            cycles = [Current(ask.status(book), ask.sources(book), ask.adjustments(book)) for book in books]
             counters = self._counters(ask)
             odometers = counters.status(None, counters.moment(as_of, measured_by))
             at = {name: odometers[name] for name in ("position", "as_of", "measured_by")}
-            return unified(statuses, odometers["odometers"], at)
+            return unified(cycles, odometers["odometers"], at)
 
     # -- runs and odometers -------------------------------------------------------------------------------------
 

@@ -20,18 +20,18 @@ def series(ask: Questions, book: Book) -> dict[str, Any]:
     """The points of a chart: at the end of each day, in USD. Spend is known up to the newest reading, and expected after it."""
     period, clock = book.cycle.period, book.moment.clock
     curve, outlook = book.curve, ask.outlook(book)
-    paces = outlook.expected.paces
+    paces, closed = outlook.expected.paces, ask.is_closed(book)
     newest = max((p.measured_at for p in paces), default=period.begins)
     points = []
     for moment in _ends_of_days(book):
         known = not paces or period.today(moment) <= period.today(newest)
-        expected = sum((p.at(moment, p.week) for p in paces), ZERO) if not known else None
+        expected = None if known else sum((p.spent if closed else p.at(moment, p.week) for p in paces), ZERO)
         points.append(
             {
                 "day": period.today(moment).isoformat(),
-                "budget_usd": _budget_at(book.ledger, moment),
+                "budget_usd": _budget_at(book.ledger, _known(book, moment)),
                 "spent_usd": estimate(curve.spent(moment)) if paces and known else None,
-                "plugged_usd": _plugged_at(ask, book, moment),
+                "plugged_usd": _plugged_at(ask, book, _known(book, moment)),
                 "forecast_usd": estimate(expected),
             }
         )
@@ -57,6 +57,12 @@ def _ends_of_days(book: Book) -> list[datetime]:
     if days[-1] != period.last_day:
         days.append(period.last_day)
     return [period.end_of(of, book.moment.clock) for of in days]
+
+
+def _known(book: Book, moment: datetime) -> datetime:
+    """What comes later than the moment that is asked about is not shown."""
+    by = book.moment.measured_by
+    return moment if by is None else min(moment, by)
 
 
 def _budget_at(books: Ledger, moment: datetime) -> Decimal:

@@ -50,13 +50,13 @@ class Costs(Asked):
         """The bill of the run, what the bills of its dispatches come to, and the rest between them."""
         whole = dispatches.last_bill(None, source)
         single = runs.billed_by(self.connection, dispatches.run, source, dispatches.position)
-        parts = single[1:] if single else (0, 0, 0, 0)
+        parts = single.named if single else (0, 0, None, None)
         bill: dict[str, Any] = {"source": source, "status": whole.status if whole else None}
         for name, billed, part in zip(CLASSES, whole.billed if whole else (None,) * 4, parts, strict=True):
             bill[f"billed_{name}"] = billed
             bill[f"dispatches_{name}"] = part
-            bill[f"rest_{name}"] = None if billed is None else billed - part
-        bill["dispatches_billed"] = single[0] if single else 0
+            bill[f"rest_{name}"] = None if billed is None or part is None else billed - part
+        bill["dispatches_billed"] = single.dispatches if single else 0
         return bill
 
     def reconciliations(self, dispatches: runs.Dispatches, limit: int) -> list[dict[str, Any]]:

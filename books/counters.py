@@ -47,7 +47,7 @@ class Counters(Asked):
         this = Month.of(now)
         current = read.get(str(this))
         pace = pace_of(this, current) if current else None
-        last = max((s.read_at for s in read.values()), default=None)
+        last = max((min(s.read_at, Month.read(month).ends) for month, s in read.items()), default=None)
         return {
             "provider": provider,
             "month": str(this),

@@ -57,8 +57,10 @@ def _roll_over(order: c.RollOver, desk: Desk) -> Answer:
 
 def _odometer(order: c.OdometerCommand, desk: Desk) -> Answer:
     odometer = desk.odometer(order.provider)
+    if isinstance(order, c.FeedCycle) and order.cycle_id not in odometer.state.feeds:
+        desk.cycle(order.cycle_id).require_open()
     before = {reading.cycle_id: reading for reading, _ in odometer.readings_for_cycles()}
-    answer = Answer(odometer.decide(order, desk.stamp, desk.days_of))
+    answer = Answer(odometer.decide(order, desk.stamp, desk.days_of, desk.readings_of(odometer)))
     if not isinstance(order, c.ReadOdometer | c.FeedCycle):
         return answer
     fed: list[Answer] = []

@@ -6,6 +6,7 @@ holds the pen, while no one else can write.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, NoReturn, Protocol, cast
 
@@ -14,11 +15,12 @@ from eventsourcing.application import AggregateNotFoundError
 from ..domain.access import Access
 from ..domain.aggregate import Aggregate, Mark, Stamp
 from ..domain.alerts import Alerts
+from ..domain.counter import Said
 from ..domain.cycle import BudgetCycle
 from ..domain.errors import NotFound
 from ..domain.history import Past
 from ..domain.ids import ACCESS, alerts_key, cycle_key, odometer_key, run_key
-from ..domain.odometer import Odometer
+from ..domain.odometer import Odometer, Readings
 from ..domain.period import Period
 from ..domain.run import Dispatches, Run
 from ..projections import follow, ledger, odometers, runs
@@ -81,6 +83,9 @@ class Desk(Protocol):
 
     def days_of(self, number: int) -> Period | None:
         """The days of a cycle."""
+
+    def readings_of(self, odometer: Odometer) -> Readings:
+        """The readings of a month of a counter, asked for when they are needed."""
 
 
 class InHand:
@@ -153,7 +158,7 @@ class Held(InHand):
         """Remember a cycle from its first event on."""
         self.log.keep(cycle)
         self.read[cycle.id] = cycle
-        self.held[cycle.id] = (cycle, (1, cycle.state))
+        self.held[cycle.id] = (cycle, (0, cycle.state))  # put back, not even its first event is left to be written
 
     def run(self, run_id: str) -> Run:
         """A run, which need not be read: it remembers nothing."""
@@ -217,6 +222,15 @@ class Held(InHand):
             return self.cycle(number).state.period
         except NotFound:
             return None
+
+    def readings_of(self, odometer: Odometer) -> Readings:
+        """The readings of a month, brought up to date only if the decision asks."""
+
+        def said(month: str) -> Iterable[Said]:
+            follow.catch_up(self.connection)
+            return odometers.said(self.connection, odometer.provider, month)
+
+        return said
 
 
 class CaughtUp:

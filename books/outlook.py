@@ -42,8 +42,8 @@ class Outlook(NamedTuple):
             "newest": [
                 {
                     "provider": pace.provider,
-                    "measured_at": time_text(pace.measured_at),
-                    "age_days": shown(max(days(self.clock - pace.measured_at), Decimal(0)), 2),
+                    "measured_at": time_text(pace.read_at),
+                    "age_days": shown(max(days(self.clock - pace.read_at), Decimal(0)), 2),
                 }
                 for pace in expected.paces
             ],
@@ -61,7 +61,7 @@ class _Missing(NamedTuple):
 _NONE: Range | _Missing = _Missing()
 
 
-def outlook(curve: Curve, figures: TieOut, clock: datetime, limits: Limits) -> Outlook:
+def outlook(curve: Curve, figures: TieOut, clock: datetime, limits: Limits, *, closed: bool) -> Outlook:
     """Work out what is to be expected at a moment."""
-    expected = forecast(curve, figures, clock)
+    expected = forecast(curve, figures, clock, closed=closed)
     return Outlook(expected, health(figures, expected, curve.ledger.period, clock, limits), clock)

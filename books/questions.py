@@ -145,7 +145,7 @@ class Questions(Asked):
 
     def outlook(self, book: Book) -> Outlook:
         """Health, burn and forecast."""
-        return outlook(book.curve, book.figures, book.moment.clock, self.limits)
+        return outlook(book.curve, book.figures, book.moment.clock, self.limits, closed=self.is_closed(book))
 
     def _carried(self, book: Book) -> Iterable[str]:
         """What this cycle took over from others, where that is not what they were closed with any more."""

@@ -1,4 +1,4 @@
-"""Summaries for agents and people in a hurry: one line to act on, the facts behind it, and what to do next.
+"""A summary for agents and people in a hurry: one line to act on, the facts behind it, and what to do next.
 
 Nothing is claimed here that was not verified: what was compared with nothing is said to be so.
 """
@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any
 
 from ..domain.health import CRITICAL
-from ..domain.money import ZERO, dollars, exactly, plain, shown
+from ..domain.money import dollars, plain, shown
 
 Status = dict[str, Any]
 
@@ -32,6 +32,7 @@ def narrative(status: Status, sources: Sequence[dict[str, Any]]) -> dict[str, An
             "budget_usd": cycle["budget_usd"],
             "spent_usd": tied["spent_usd"],
             "remaining_usd": tied["remaining_usd"],
+            "plugged_usd": tied["plugged_usd"],
             "unexplained_usd": tied["unexplained_usd"],
             "grade": status["grade"],
             "percent": status["percent"],
@@ -54,7 +55,7 @@ def _line(s: Status) -> str:
     head = f"cycle {cycle['id']}, {cycle['state']}: " + (
         f"{dollars(left)} of {dollars(cycle['budget_usd'])} left" if left >= 0 else f"{dollars(-left)} over budget"
     )
-    parts = [head + _days(cycle), *_pace(s), _trust(s)]
+    parts = [head + _days(cycle), *_pace(s), _trust(s), *_plugs(tied)]
     if tied["unexplained_usd"]:
         parts.append(f"{dollars(tied['unexplained_usd'])} unexplained")
     parts += [r["message"].rpartition(": ")[0] for r in s["health"]["reasons"] if r["code"] == "stale"]
@@ -92,6 +93,13 @@ def _trust(s: Status) -> str:
     verified = s["tie_out"]["verified_percent"]
     much = "" if verified is None or verified >= 100 else f", {plain(shown(verified, 2))} % of it compared"
     return f"{s['grade']}, {plain(shown(s['percent'], 2))} % apart{much}"
+
+
+def _plugs(tied: dict[str, Any]) -> Iterable[str]:
+    """How much of the spend was explained and not seen: a plug makes the books tie, and the grade with them."""
+    covered = tied["coverage_percent"]
+    if tied["plugged_usd"] > 0 and covered is not None and covered < 100:
+        yield f"{dollars(tied['plugged_usd'])} of the spend is a plug"
 
 
 def _recommended(s: Status, sources: Sequence[dict[str, Any]]) -> Iterable[tuple[str, str]]:
@@ -167,113 +175,3 @@ def _to_explain(s: Status, p: dict[str, Any]) -> Iterable[tuple[str, str]]:
             "more was plugged than is missing by now: reverse a plug",
             f"mecris budget unplug --cycle {id} --plug N --reason T",
         )
-
-
-@exactly
-def unified(statuses: Sequence[Status], odometers: Sequence[dict[str, Any]], at: dict[str, Any]) -> dict[str, Any]:
-    """All current cycles and odometers together; where periods differ is said.
-
-    The counter of a provider whose spend a current cycle holds, fed by it or not, is not added: it sees the same money.
-    """
-    ids = {s["cycle"]["id"] for s in statuses}
-    held = {p["provider"] for s in statuses for p in s["providers"]}
-    apart = [o for o in odometers if o["provider"] not in held and o["amount_usd"] is not None]
-    budget = sum((s["cycle"]["budget_usd"] for s in statuses), ZERO)
-    spent = sum((s["tie_out"]["spent_usd"] for s in statuses), ZERO)
-    counted = sum((o["amount_usd"] for o in apart), ZERO)
-    return {
-        "cycles": [_cycle(s) for s in statuses],
-        "odometers": [_odometer(o, ids) for o in odometers],
-        "summary": {
-            "budget_usd": budget,
-            "spent_usd": spent + counted,
-            "cycles_spent_usd": spent,
-            "odometers_spent_usd": counted,
-            "remaining_usd": sum((s["tie_out"]["remaining_usd"] for s in statuses), ZERO),
-            "unverified_usd": sum(
-                (p["spent_usd"] for s in statuses for p in s["providers"] if p["grade"] == "UNVERIFIED"), counted
-            ),
-        },
-        "notes": list(_notes(statuses, odometers, ids)),
-        **at,
-    }
-
-
-def _cycle(s: Status) -> dict[str, Any]:
-    cycle, tied = s["cycle"], s["tie_out"]
-    return {
-        "cycle_id": cycle["id"],
-        "start_date": cycle["start_date"],
-        "end_date": cycle["end_date"],
-        "state": cycle["state"],
-        "days_left": cycle["days_left"],
-        "budget_usd": cycle["budget_usd"],
-        "spent_usd": tied["spent_usd"],
-        "remaining_usd": tied["remaining_usd"],
-        "unexplained_usd": tied["unexplained_usd"],
-        "grade": s["grade"],
-        "percent": s["percent"],
-        "health": s["health"]["level"],
-        "providers": [
-            {"provider": p["provider"], "spent_usd": p["spent_usd"], "grade": p["grade"]} for p in s["providers"]
-        ],
-    }
-
-
-def _odometer(o: dict[str, Any], cycles: set[int]) -> dict[str, Any]:
-    names = ("provider", "month", "amount_usd", "state", "last_read_at", "days_until_reset", "projected_usd")
-    return {name: o[name] for name in names} | {
-        "in_cycles": sorted(cycles & set(o["feeds"])),
-        "reminders": o["reminders"],
-    }
-
-
-def _notes(statuses: Sequence[Status], odometers: Sequence[dict[str, Any]], ids: set[int]) -> Iterable[str]:
-    if not statuses:
-        yield "no cycle is current: open one with `mecris budget cycle create`"
-    periods = {(s["cycle"]["start_date"], s["cycle"]["end_date"]) for s in statuses}
-    if len(periods) > 1:
-        spans = "; ".join(
-            f"cycle {s['cycle']['id']} {s['cycle']['start_date']} to {s['cycle']['end_date']}" for s in statuses
-        )
-        yield f"the cycles cover different days, so their sum is of no one period: {spans}"
-    yield from _twice(statuses)
-    for o in odometers:
-        yield from _held_by(o, statuses)
-        if o["amount_usd"] is None:
-            yield f"the counter of '{o['provider']}' has no reading of {o['month']}: nothing is added for it, which is not a 0"
-        for s in statuses:
-            cycle = s["cycle"]
-            if (cycle["start_date"], cycle["end_date"]) != (f"{o['month']}-01", o["month_ends"]):
-                yield (
-                    f"the counter of '{o['provider']}' is of {o['month']}, cycle {cycle['id']} of {cycle['start_date']} to "
-                    f"{cycle['end_date']}: their figures are of different days"
-                )
-
-
-def _held_by(o: dict[str, Any], statuses: Sequence[Status]) -> Iterable[str]:
-    """Cycles that hold what a counter sees, and those that should and do not."""
-    for s in statuses:
-        id, fed = s["cycle"]["id"], s["cycle"]["id"] in o["feeds"]
-        held = any(p["provider"] == o["provider"] for p in s["providers"])
-        if held and fed:
-            yield f"the counter of '{o['provider']}' is in cycle {id} already and is not added again"
-        elif held:
-            yield (
-                f"cycle {id} holds '{o['provider']}' by other sources, so its counter is not added again: "
-                f"`mecris odometer feed --provider {quote(o['provider'])} --cycle {id}` lets them be compared"
-            )
-        elif fed and o["amount_usd"] is not None:
-            yield f"cycle {id} is fed by the counter of '{o['provider']}' but was not told of it: see mecris odometer status"
-
-
-def _twice(statuses: Sequence[Status]) -> Iterable[str]:
-    """Providers that several current cycles hold."""
-    holders: dict[str, list[int]] = {}
-    for s in statuses:
-        for p in s["providers"]:
-            holders.setdefault(p["provider"], []).append(s["cycle"]["id"])
-    for provider, cycles in holders.items():
-        if len(cycles) > 1:
-            name = f"'{provider}'" if provider else "the unnamed provider"
-            yield f"cycles {', '.join(map(str, cycles))} all hold {name}: if they see the same money, the sum has it twice"

@@ -125,7 +125,7 @@ def reconcile(
 
 @cost.command("list")
 @RUN
-@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, metavar="N", help="At most so many.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="At most so many.")
 @asked_as_of
 @JSON
 def list_(run_id: str, limit: int, as_of: str | None, as_json: bool) -> None:
@@ -148,7 +148,7 @@ def show_(run_id: str, limit: int, as_of: str | None, as_json: bool) -> None:
 
 
 @cost.command("runs")
-@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, metavar="N", help="At most so many.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="At most so many.")
 @asked_as_of
 @JSON
 def runs(limit: int, as_of: str | None, as_json: bool) -> None:

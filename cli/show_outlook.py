@@ -44,8 +44,12 @@ def _expected(s: dict[str, Any]) -> str:
     rest = f"{near(left)} left" if left >= 0 else f"{near(-left)} over budget"
     runs = "ran" if over or left_of(s) <= 0 else "runs"
     out = f", {runs} out on {expected['runs_out_on']}" if expected["runs_out_on"] else ""
-    told = "expected by its end" if over else "spent by the end"
+    told = TOLD.get(s["cycle"]["state"], "spent by the end")
     return f"{likely}{between} {told}, {rest}{out}"
+
+
+TOLD = {"ended": "expected by its end", "closed": "spent when it was closed"}
+"""What a forecast tells of a cycle that is over."""
 
 
 def left_of(s: dict[str, Any]) -> Decimal:

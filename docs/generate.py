@@ -529,7 +529,7 @@ TABLE = {
     "budget_closing": "Each time a cycle was closed, with what was left and what was accepted (as JSON), or reopened.",
     "budget_roll_over": "What was left of a closed cycle and went over to another, and later differences.",
     "cost_billed": "What a source billed for single dispatches of a run, summed up; a row for each bill that changed it. `run` is "
-    "the id in `cost_run`.",
+    "the id in `cost_run`, `*_named` how many of these bills name the class.",
     "cost_dispatch": "What each dispatch reported, each time; `superseded` is the position at which it reported something else.",
     "cost_reconciliations": "Each comparison of a bill with what was reported; `id` is its position in the log, `delta_*` is billed less "
     "reported, `running` names dispatches as JSON.",

@@ -69,9 +69,9 @@ class Aggregate(BaseAggregate[str]):
         return self.version, self.state.copy()
 
     def rewind(self, mark: Mark) -> None:
-        """Forget what was triggered since."""
+        """Forget what was triggered since; what the same order triggered before it stays."""
         self.version, self.state = mark
-        self.pending_events.clear()
+        self.pending_events[:] = [event for event in self.pending_events if event.originator_version <= self.version]
 
     def evolve(self, event: Event) -> None:
         """Take an event into the state; never refuses."""

@@ -24,6 +24,25 @@ class Shown(NamedTuple):
     final: bool
 
 
+class Said(NamedTuple):
+    """One reading of a month, in the order recorded; `corrects` says that what stood before it was wrong."""
+
+    amount: Decimal
+    read_at: datetime
+    corrects: bool = False
+
+
+def standing(said: Iterable[Said]) -> list[Said]:
+    """The readings of a month that stand, by when they were read: a correction takes what it corrects, and what is above it."""
+    found: list[Said] = []
+    for reading in said:
+        if reading.corrects:
+            found = [earlier for earlier in found[:-1] if earlier.amount <= reading.amount]
+        found.append(reading)
+        found.sort(key=lambda r: r.read_at)  # stable: of two that were read at once the later recorded one is last
+    return found
+
+
 def state_of(month: Month, shown: Shown | None, now: datetime) -> str:
     """`no_data`, `open`, `due` (its last three days, or over and not final) or `final`."""
     if shown is None:

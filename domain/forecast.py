@@ -68,13 +68,17 @@ _TICK = timedelta(microseconds=1)
 
 
 class Pace(NamedTuple):
-    """How fast a provider spends, in dollars a day, measured up to its newest reading."""
+    """How fast a provider spends, in dollars a day, measured up to its newest reading.
+
+    A reading after the last day speaks of its end: `measured_at` is what it speaks of, `read_at` when it was really measured.
+    """
 
     provider: str
     measured_at: datetime
     spent: Decimal
     week: Decimal
     cycle: Decimal
+    read_at: datetime
 
     def at(self, moment: datetime, per_day: Decimal) -> Decimal:
         """What it comes to at a later moment, at so many dollars a day."""
@@ -104,29 +108,28 @@ class Forecast(NamedTuple):
     paces: tuple[Pace, ...]
 
 
-def newest(p: Provider, period: Period) -> datetime | None:
-    """When a provider was measured last; a reading after the last day speaks of its end."""
-    moments = [s.current.measured_at for s in (*p.looks, *(s.meter for s in p.seen))]
-    return min(max(moments), period.ends) if moments else None
+def newest(p: Provider) -> datetime | None:
+    """When a provider was measured last."""
+    return max((s.current.measured_at for s in (*p.looks, *(s.meter for s in p.seen))), default=None)
 
 
 @exactly
-def forecast(curve: Curve, figures: TieOut, now: datetime) -> Forecast:
-    """Work out burn and forecast at a moment."""
+def forecast(curve: Curve, figures: TieOut, now: datetime, *, closed: bool = False) -> Forecast:
+    """Work out burn and forecast at a moment; of a closed cycle nothing more is to be expected."""
     period = curve.ledger.period
     paces = tuple(_paces(curve))
     if not paces:
         return Forecast(None, None, None, None, None, None, ())
-    ends = _at_end(paces, period)
+    to_come = tuple(p._replace(week=ZERO, cycle=ZERO) for p in paces) if closed else paces
+    ends = _at_end(to_come, period)
     remaining = Range(*(SHOW.subtract(figures.budget, spent) for spent in (ends.high, ends.likely, ends.low)))
-    week = sum((p.week for p in paces), ZERO)
     return Forecast(
         today=_today(curve, paces, now),
-        week=week,
+        week=sum((p.week for p in paces), ZERO),
         cycle=sum((p.cycle for p in paces), ZERO),
         spent=ends,
         remaining=remaining,
-        runs_out=_runs_out(figures.budget, paces, week, period, now),
+        runs_out=_runs_out(figures.budget, to_come, period, now),
         paces=paces,
     )
 
@@ -134,9 +137,10 @@ def forecast(curve: Curve, figures: TieOut, now: datetime) -> Forecast:
 def _paces(curve: Curve) -> Iterable[Pace]:
     period = curve.ledger.period
     for p in curve.providers:
-        measured_at = newest(p, period)
-        if measured_at is None:
+        read_at = newest(p)
+        if read_at is None:
             continue
+        measured_at = min(read_at, period.ends)
         spent = curve.spent_by(p, measured_at)
         since = max(period.begins, measured_at - WEEK)
         yield Pace(
@@ -145,6 +149,7 @@ def _paces(curve: Curve) -> Iterable[Pace]:
             spent,
             _per_day(spent - curve.spent_by(p, since), measured_at - since),
             _per_day(spent, measured_at - period.begins),
+            read_at,
         )
 
 
@@ -174,12 +179,13 @@ def _at_end(paces: Sequence[Pace], period: Period) -> Range:
     return Range(slow, likely, fast)
 
 
-def _runs_out(budget: Decimal, paces: Sequence[Pace], per_day: Decimal, period: Period, now: datetime) -> date | None:
+def _runs_out(budget: Decimal, paces: Sequence[Pace], period: Period, now: datetime) -> date | None:
     """The day on which nothing is left at the pace of the last 7 days; None if that is not before the cycle ends."""
     last = min(now, period.ends)
     left = budget - sum((p.at(last, p.week) for p in paces), ZERO)
     if left <= 0:
         return _when_reached(budget, paces, period)
+    per_day = sum((p.week for p in paces), ZERO)
     if not per_day or SHOW.multiply(per_day, days(period.ends - last)) < left:
         return None
     return period.today(last + _span(left, per_day))

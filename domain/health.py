@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from .forecast import Forecast
-from .grading import POOR, UNVERIFIED
+from .grading import POOR, UNVERIFIED, Comparison
 from .money import EXACT, dollars, exactly, plain, shown
 from .period import Period, days
 from .tie_out import TieOut
@@ -87,17 +87,36 @@ def _of_evidence(
         yield Reason(
             WARNING,
             "unverified",
-            "nothing could be compared: a meter and a look at the dashboard, of one provider, are needed",
+            f"nothing could be compared: {_late(figures) or 'a meter and a look at the dashboard, of one provider, are needed'}",
         )
+    yield from _poor(figures)
     for p in figures.providers:
         if p.compared.grade == UNVERIFIED and figures.compared.grade != UNVERIFIED and p.spent:
-            yield Reason(
-                WARNING, "unverified", f"the {dollars(p.spent)} of {_named(p.name)} were compared with nothing", p.name
-            )
-    if figures.compared.grade == POOR:
-        apart = plain(shown(figures.compared.percent or Decimal(0), 2))
-        yield Reason(WARNING, "poor", f"{dollars(figures.compared.diff)} are unexplained, {apart} % apart")
+            why = "; its meter began after the dashboard was read: read it again" if p.has_both else ""
+            told = f"the {dollars(p.spent)} of {_named(p.name)} were compared with nothing{why}"
+            yield Reason(WARNING, "unverified", told, p.name)
     yield from _stale(figures, expected, period, now, limits)
+
+
+def _late(figures: TieOut) -> str:
+    """Who was looked at before anything was metered, if that is why nothing was compared."""
+    late = [_named(p.name) for p in figures.providers if p.has_both]
+    return f"the meter of {' and '.join(late)} began after the dashboard was read: read it again" if late else ""
+
+
+def _poor(figures: TieOut) -> Iterable[Reason]:
+    """What is far apart: the cycle, and providers whose part in it is too small to show there."""
+    if figures.compared.grade == POOR:
+        yield Reason(WARNING, "poor", f"{dollars(figures.compared.diff)} are unexplained, {_apart(figures.compared)}")
+        return
+    for p in figures.providers:
+        if p.compared.grade == POOR:
+            told = f"{dollars(p.compared.diff)} of {_named(p.name)} are unexplained, {_apart(p.compared)}"
+            yield Reason(WARNING, "poor", told, p.name)
+
+
+def _apart(compared: Comparison) -> str:
+    return f"{plain(shown(compared.percent or Decimal(0), 2))} % apart"
 
 
 def _stale(figures: TieOut, expected: Forecast, period: Period, now: datetime, limits: Limits) -> Iterable[Reason]:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import commands as c
 from . import odometer_events as e
 from .aggregate import Aggregate, Answer, Stamp
-from .counter import Shown, fed_amount, in_words, spans, state_of
+from .counter import Said, Shown, fed_amount, in_words, spans, standing, state_of
 from .errors import AmountRefused, NotFound, RuleRefused, TimeRefused
 from .event import Event
 from .ids import odometer_key
@@ -79,6 +80,7 @@ _EVOLVE: dict[type[Event], Callable[[OdometerState, Any], None]] = {
 }
 
 Days = Callable[[int], Period | None]
+Readings = Callable[[str], Iterable[Said]]
 """The days of a cycle, if there is one of that number."""
 
 
@@ -99,8 +101,8 @@ class Odometer(Aggregate):
         return self.id.removeprefix(odometer_key(""))
 
     @exactly
-    def decide(self, order: c.OdometerCommand, stamp: Stamp, days: Days) -> Answer:
-        """Do what an order says, or refuse it."""
+    def decide(self, order: c.OdometerCommand, stamp: Stamp, days: Days, said: Readings) -> Answer:
+        """Do what an order says, or refuse it; `said` tells the readings of a month."""
         if not order.provider or name_of(order.provider, "the provider") != order.provider:
             raise RuleRefused(
                 f"an odometer needs a provider without spaces around it, like groq, not {order.provider[:50]!r}",
@@ -109,13 +111,15 @@ class Odometer(Aggregate):
         before = len(self.pending_events)
         if isinstance(order, c.FeedCycle):
             answer = self._feed(order, stamp, days)
+        elif isinstance(order, c.ReadOdometer):
+            answer = self._read(order, stamp, said)
         else:
             answer = _DECIDE[type(order)](self, order, stamp)
         return {"provider": self.provider, "recorded": len(self.pending_events) > before, **answer}
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    def _read(self, order: c.ReadOdometer, stamp: Stamp) -> Answer:
+    def _read(self, order: c.ReadOdometer, stamp: Stamp, said: Readings) -> Answer:
         read_at = stamp.now if order.read_at is None else end_of(order.read_at, stamp.now)
         month = Month.of(read_at) if order.month is None else Month.read(order.month)
         known = self.state.months.get(str(month))
@@ -140,6 +144,8 @@ class Odometer(Aggregate):
         if known and self._said_before(known, order, read_at):
             return {"month": str(month), "amount_usd": order.amount_usd, "warnings": []}
         _require_rising(month, known, order.amount_usd, read_at)
+        if known and read_at < known.read_at:
+            _require_between(month, standing(said(str(month))), order.amount_usd, read_at)
         self.record(stamp, e.OdometerRead, **facts)
         return {
             "month": str(month),
@@ -232,7 +238,16 @@ class Odometer(Aggregate):
                 last_day=period.last_day,
                 timezone=period.timezone,
             )
-        return {"cycle_id": order.cycle_id, "source": self.source, "warnings": list(reaching_beyond(period))}
+        warnings = [*self._unread(), *reaching_beyond(period)]
+        return {"cycle_id": order.cycle_id, "source": self.source, "warnings": warnings}
+
+    def _unread(self) -> Iterable[str]:
+        """A cycle may be fed before the first reading, but a misspelled name would never get one."""
+        if not self.state.months:
+            yield (
+                f"there is no reading of '{self.provider}' yet: if that is its name, read its counter "
+                f"(mecris odometer record --provider {quote(self.provider)} VALUE)"
+            )
 
     def _stop(self, order: c.StopFeeding, stamp: Stamp) -> Answer:
         reason = reason_of(order.reason, "the reason")
@@ -303,9 +318,21 @@ def _require_rising(month: Month, known: Shown | None, amount: Decimal, read_at:
             "with a --reason if the figure before was wrong, or another --month",
             code="counter-fell",
         )
-    if read_at < known.read_at and amount > known.amount:
+
+
+def _require_between(month: Month, stood: list[Said], amount: Decimal, read_at: datetime) -> None:
+    """A reading of before fits between those around it that stand."""
+    before = [reading for reading in stood if reading.read_at <= read_at]
+    after = [reading for reading in stood if reading.read_at > read_at]
+    if before and amount < before[-1].amount:
         raise RuleRefused(
-            f"{month} stood at {dollars(known.amount)} later, at {time_text(known.read_at)}, and a counter only rises: "
+            f"{month} stood at {dollars(before[-1].amount)} before, at {time_text(before[-1].read_at)}, and a counter only "
+            f"rises: it cannot have shown {dollars(amount)} after; give another --read-at",
+            code="counter-fell",
+        )
+    if after and amount > after[0].amount:
+        raise RuleRefused(
+            f"{month} stood at {dollars(after[0].amount)} later, at {time_text(after[0].read_at)}, and a counter only rises: "
             f"it cannot have shown {dollars(amount)} before; use --correct with a --reason if the later figure was wrong",
             code="counter-fell",
         )
@@ -322,7 +349,6 @@ def reaching_beyond(period: Period) -> Iterable[str]:
 
 
 _DECIDE: dict[type[c.OdometerCommand], Any] = {
-    c.ReadOdometer: Odometer._read,
     c.FinalizeMonth: Odometer._finalize,
     c.ReopenMonth: Odometer._reopen,
     c.StopFeeding: Odometer._stop,

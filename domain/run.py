@@ -121,6 +121,7 @@ class Run(Aggregate):
         billed = _billed(order)
         tolerance = _tolerance(order)
         reported, running, names = self._reported(order, past)
+        _require_every_cache(order, reported)
         compared = _compared(order.dispatch_id, reported, billed, tolerance, running, names)
         last = past.last_bill(order.dispatch_id, source)
         if last != compared.bill:
@@ -251,6 +252,16 @@ def _billed(order: c.ReconcileTokens) -> tuple[int | None, ...]:
             )
         billed_in = _uncached(billed_in, read + (write or 0))
     return billed_in, order.billed_out, read, write
+
+
+def _require_every_cache(order: c.ReconcileTokens, reported: Tokens) -> None:
+    """Input that includes caches cannot be made uncached while a class of them is not named."""
+    if order.input_includes_cache and order.billed_cache_write is None and reported.cache_write:
+        raise RuleRefused(
+            f"the billed input includes caches, and {reported.cache_write} tokens of cache writes were reported: say with "
+            "--billed-cache-write how many of it were cache writes (0 if there were none)",
+            code="which-cache",
+        )
 
 
 def _tolerance(order: c.ReconcileTokens) -> tuple[int, Decimal]:

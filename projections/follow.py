@@ -74,7 +74,7 @@ class View:
 VIEWS = (
     View("budget", 2),
     View("records", 1),
-    View("runs", 1),
+    View("runs", 2),
     View("odometers", 1),
     View("alerts", 1),
     View("access", 1),

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ..domain.counter import Shown
+from ..domain.counter import Said, Shown
 from ..domain.period import as_text, from_text
 from . import topics
 
@@ -122,6 +122,16 @@ def shown(connection: sqlite3.Connection, provider: str, position: int, by: date
         )
         for month, (amount, read_at) in last.items()
     }
+
+
+def said(connection: sqlite3.Connection, provider: str, month: str) -> list[Said]:
+    """Every reading of a month, in the order recorded."""
+    rows = connection.execute(
+        "SELECT amount_usd, read_at, change_usd IS NOT NULL FROM odometer_reading "
+        "WHERE provider = ? AND month = ? ORDER BY position",
+        (provider, month),
+    )
+    return [Said(Decimal(amount), from_text(read_at), bool(corrects)) for amount, read_at, corrects in rows]
 
 
 def feeds(connection: sqlite3.Connection, position: int) -> list[tuple[str, int]]:

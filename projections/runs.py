@@ -33,6 +33,7 @@ TABLES = {
         outside_tokens INTEGER NOT NULL, running_count INTEGER NOT NULL, running TEXT NOT NULL)""",
     "cost_billed": f"""(
         run INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL, dispatches INTEGER NOT NULL, {_INTEGERS},
+        cache_read_named INTEGER NOT NULL, cache_write_named INTEGER NOT NULL,
         PRIMARY KEY (run, source, position)) WITHOUT ROWID""",
 }
 INDEXES = (
@@ -130,16 +131,17 @@ class Fold:
         for statement in INDEXES[1:]:
             self.connection.execute(statement)  # a rebuild makes its indexes last, but this look-up needs them
         source, billed = event["source"], event["billed"]
-        count, *sums = billed_by(self.connection, run, source, position) or (0, 0, 0, 0, 0)
+        count, *sums = billed_by(self.connection, run, source, position) or (0,) * 7
         was = self.connection.execute(
-            "SELECT billed_in, billed_out, coalesce(billed_cache_read, 0), coalesce(billed_cache_write, 0) "
-            "FROM cost_reconciliations WHERE run_id = ? AND dispatch_id = ? AND source = ? ORDER BY id DESC LIMIT 1",
+            "SELECT billed_in, billed_out, coalesce(billed_cache_read, 0), coalesce(billed_cache_write, 0), "
+            "billed_cache_read IS NOT NULL, billed_cache_write IS NOT NULL FROM cost_reconciliations WHERE run_id = ? AND dispatch_id = ? AND source = ? ORDER BY id DESC LIMIT 1",
             (event["run_id"], dispatch, source),
         ).fetchone()
-        new = [billed.get(name, 0) for name in _FIGURES.split(", ")]
-        sums = [s + n - old for s, n, old in zip(sums, new, was or (0, 0, 0, 0), strict=True)]
+        names = _FIGURES.split(", ")
+        new = [billed.get(name, 0) for name in names] + [int(name in billed) for name in names[2:]]
+        sums = [s + n - old for s, n, old in zip(sums, new, was or (0,) * 6, strict=True)]
         self.connection.execute(
-            "INSERT INTO cost_billed VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO cost_billed VALUES ({', '.join('?' * 10)})",
             (run, source, position, count + (was is None), *sums),
         )
 
@@ -162,15 +164,37 @@ def total_of(connection: sqlite3.Connection, run: int, position: int) -> Sum:
     return Sum(found[0], found[1], Tokens(*found[2:])) if found else Sum()
 
 
-def billed_by(
-    connection: sqlite3.Connection, run: int, source: str, position: int
-) -> tuple[int, int, int, int, int] | None:
-    """How many dispatches of a run a source billed one by one, and what these bills come to, as of a position."""
-    found: tuple[int, int, int, int, int] | None = connection.execute(
-        f"SELECT dispatches, {_FIGURES} FROM cost_billed WHERE run = ? AND source = ? AND position <= ? ORDER BY position DESC LIMIT 1",
+class OneByOne(NamedTuple):
+    """How many dispatches of a run a source billed one by one, what these bills come to, and how many name which cache."""
+
+    dispatches: int
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+    cache_read_named: int
+    cache_write_named: int
+
+    @property
+    def tokens(self) -> Tokens:
+        """What the bills come to; a class that none of them names is 0."""
+        return Tokens(*self[1:5])
+
+    @property
+    def named(self) -> tuple[int | None, ...]:
+        """What the bills come to; None for a class that none of them names."""
+        read = self.cache_read if self.cache_read_named else None
+        return self.input, self.output, read, self.cache_write if self.cache_write_named else None
+
+
+def billed_by(connection: sqlite3.Connection, run: int, source: str, position: int) -> OneByOne | None:
+    """What a source billed of single dispatches of a run, as of a position."""
+    found = connection.execute(
+        f"SELECT dispatches, {_FIGURES}, cache_read_named, cache_write_named FROM cost_billed "
+        "WHERE run = ? AND source = ? AND position <= ? ORDER BY position DESC LIMIT 1",
         (run, source, position),
     ).fetchone()
-    return found
+    return OneByOne(*found) if found else None
 
 
 class Known(NamedTuple):
@@ -218,7 +242,7 @@ class Dispatches:
     def running(self, limit: int) -> list[str]:
         """The first running dispatches, by name."""
         rows = self.connection.execute(
-            _RUNNING, (self.run, self.position, self.run, self.position, self.position, limit)
+            _RUNNING, {"run": self.run, "position": self.position, "many": self.sum().running, "limit": limit}
         )
         return [id for (id,) in rows]
 
@@ -244,7 +268,7 @@ class Dispatches:
     def billed_one_by_one(self, source: str) -> Tokens:
         """What the last bills of single dispatches come to, of one source."""
         found = billed_by(self.connection, self.run, source, self.position)
-        return Tokens(*found[1:]) if found else Tokens(0, 0, 0, 0)
+        return found.tokens if found else Tokens()
 
     def sources(self) -> list[str]:
         """Who billed anything of this run."""
@@ -264,13 +288,15 @@ class Dispatches:
 _ROW = f"{_FIGURES}, input_stated, model, running"
 _REPORTED = f"SELECT {_ROW} FROM cost_dispatch WHERE run = ? AND dispatch_id = ? AND position <= ? ORDER BY position DESC LIMIT 1"
 _RUNNING = """
-SELECT dispatch_id FROM (
+WITH still (dispatch_id) AS MATERIALIZED (
     SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running
-    WHERE run = ? AND running AND superseded IS NULL AND position <= ?
-    UNION ALL
+    WHERE run = :run AND running AND superseded IS NULL AND position <= :position),
+ended (dispatch_id) AS (
     SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running
-    WHERE run = ? AND running AND superseded > ? AND position <= ?
-) ORDER BY 1 LIMIT ?"""
+    WHERE run = :run AND running AND superseded > :position AND position <= :position
+    ORDER BY superseded LIMIT :many - (SELECT count(*) FROM still))
+SELECT dispatch_id FROM still UNION ALL SELECT dispatch_id FROM ended ORDER BY 1 LIMIT :limit"""
+"""What ran then ended soon after, most likely: with as many as there were, the search is over."""
 _SOURCES = """
 WITH RECURSIVE
 whole (source) AS (

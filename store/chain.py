@@ -49,27 +49,52 @@ def holds(connection: sqlite3.Connection, kept: str) -> bool:
 def faults(connection: sqlite3.Connection) -> Iterator[Fault]:
     """Recompute the chain from the first event on; streams, whatever the size of the log."""
     before: object = GENESIS
-    expected, previous_at, whole_until = 1, "", 0
+    expected, previous_at, whole_until, versions = 1, "", 0, _Versions()
     for position, oid, version, topic, state, last, recorded_at, kept in connection.execute(_BOTH):
         for missing in range(expected, position):
             yield Fault(missing, f"event {missing} is missing, and its link with it")
             before = None  # what the next link rests on is lost
+            versions.lose()
         expected = position + 1
         name = f"event {position} ({topic} of {oid})"
+        wanted = versions.step(oid, version)
         if kept is None:
             yield Fault(position, f"{name} has no link: it was inserted, or its link was removed")
             before = None
             continue
         if topic is None:
             yield Fault(position, f"event {position} is missing: only its link is left")
+            versions.lose()
         elif isinstance(before, bytes) and kept != link_of(
             before, position, last, recorded_at, oid, version, topic, _bytes(state)
         ):
             yield Fault(position, f"{name} is not what was written")
+        elif wanted not in (None, version):
+            yield Fault(position, f"{name} is number {version} of {oid}, where number {wanted} belongs")
         if recorded_at < previous_at:
             yield Fault(position, f"event {position} is recorded before the one in front of it")
         before, previous_at, whole_until = kept, recorded_at, last
     yield from _cut_off(connection, expected - 1, whole_until)
+
+
+class _Versions:
+    """The last version of each aggregate; what is lost takes with it what is known of them."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._before_the_first: int | None = 0
+
+    def lose(self) -> None:
+        """Forget: an event is missing, and nobody knows whose."""
+        self._last.clear()
+        self._before_the_first = None
+
+    def step(self, oid: str, version: object) -> int | None:
+        """Go on to a version; returns the one that belongs there, if that is known."""
+        last = self._last.get(oid, self._before_the_first)
+        if isinstance(version, int):
+            self._last[oid] = version
+        return None if last is None else last + 1
 
 
 def _cut_off(connection: sqlite3.Connection, end: int, whole_until: object) -> Iterator[Fault]:

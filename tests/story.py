@@ -86,7 +86,6 @@ class Story:
             self.new = self.cycle.pending_events[len(before) :]
         except Refused as refusal:
             self.cycle.rewind(mark)
-            self.cycle.pending_events.extend(before)
             self.new, self.refusal = [], refusal
         return self
 

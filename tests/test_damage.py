@@ -417,21 +417,31 @@ def test_a_rebuild_of_damaged_events_changes_nothing(desk: Desk) -> None:
     assert desk.mecris("budget", "status", "--cycle", "1").out == before
 
 
-def test_a_chain_that_was_forged_whole_still_may_not_go_back_in_time(tmp_path: Path) -> None:
-    from mecris.books import Books
-    from mecris.domain.commands import OpenCycle
-    from mecris.store.chain import link_of
-    from mecris.store.positions import GENESIS
+def test_a_version_that_was_left_out_is_named_though_the_chain_over_it_is_whole(desk: Desk) -> None:
+    desk.by_hand("UPDATE stored_events SET originator_version = originator_version + 100 WHERE position = 13")
+    with closing(sqlite3.connect(desk.path)) as connection, connection:
+        forge(connection)
+    verified = desk.mecris("audit", "verify")
+    assert verified.code == DAMAGED
+    assert "event 13 " in verified.err
+    assert "is number 111 of cycle-00000001, where number 11 belongs" in verified.err
 
-    order = OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd="25")
+
+def forge(connection: sqlite3.Connection) -> None:
+    """Write the chain anew over the events as they are."""
+    link = positions.GENESIS
+    rows = connection.execute("SELECT * FROM stored_events JOIN event_chain USING (position) ORDER BY position")
+    for position, oid, version, topic, state, last, recorded_at, _ in rows.fetchall():
+        link = chain.link_of(link, position, last, recorded_at, oid, version, topic, state)
+        connection.execute("UPDATE event_chain SET link = ? WHERE position = ?", (link, position))
+
+
+def test_a_chain_that_was_forged_whole_still_may_not_go_back_in_time(tmp_path: Path) -> None:
+    order = c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd="25")
     with Books.open(tmp_path / "books.db") as books:
         for _ in range(3):
             books.handle(order)
         with books.file.pen() as connection:
             connection.execute("UPDATE event_chain SET recorded_at = '2020-01-01T00:00:00.000000Z' WHERE position = 2")
-            link = GENESIS
-            rows = connection.execute("SELECT * FROM stored_events JOIN event_chain USING (position) ORDER BY position")
-            for position, oid, version, topic, state, last, recorded_at, _ in rows.fetchall():
-                link = link_of(link, position, last, recorded_at, oid, version, topic, state)
-                connection.execute("UPDATE event_chain SET link = ? WHERE position = ?", (link, position))
+            forge(connection)
         assert [fault.position for fault in books.verify().faults] == [2]

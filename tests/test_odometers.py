@@ -172,6 +172,27 @@ def test_a_late_entry_is_history_and_must_fit_what_was_read_later(books: Books) 
     refused(books, order, "counter-fell", "stood at $0.80 later")
 
 
+def test_late_entries_must_fit_each_other_too(books: Books) -> None:
+    read(books, "0.80", read_at="2025-09-09T12:00:00Z")
+    read(books, "0.50", read_at="2025-09-05T12:00:00Z")
+    between = c.ReadOdometer(provider="groq", amount_usd="0.40", read_at="2025-09-07T12:00:00Z")
+    refused(books, between, "counter-fell", "stood at $0.50 before, at 2025-09-05T12:00:00Z")
+    before = c.ReadOdometer(provider="groq", amount_usd="0.60", read_at="2025-09-04T12:00:00Z")
+    refused(books, before, "counter-fell", "stood at $0.50 later, at 2025-09-05T12:00:00Z")
+    read(books, "0.60", read_at="2025-09-07T12:00:00Z")
+    read(books, "0.40", read_at="2025-09-04T12:00:00Z")
+
+
+def test_what_was_corrected_does_not_stand_in_the_way_of_late_entries(books: Books) -> None:
+    read(books, "5", read_at="2025-09-05T12:00:00Z")
+    read(books, "8", read_at="2025-09-07T12:00:00Z")
+    correct(books, "0.80", read_at="2025-09-09T12:00:00Z")
+    read(books, "0.70", read_at="2025-09-08T12:00:00Z")
+    refused(
+        books, c.ReadOdometer(provider="groq", amount_usd="0.75", read_at="2025-09-06"), "counter-fell", "$0.70 later"
+    )
+
+
 def test_the_identical_statement_again_records_nothing(books: Books) -> None:
     assert read(books, "0.80", read_at="2025-09-09T12:00:00Z")["recorded"]
     assert not read(books, "0.80", read_at="2025-09-09T12:00:00Z")["recorded"]
@@ -205,6 +226,12 @@ def test_pace_and_age_and_the_reset(books: Books, clock: Clock) -> None:
     assert (told["daily_average_usd"], told["projected_usd"]) == (Decimal("0.2"), Decimal(6))
     assert (told["resets_on"], told["days_until_reset"]) == ("2025-10-01", 21)
     assert told["age_days"] == Decimal("4.38")
+
+
+def test_filling_in_an_old_month_does_not_make_the_current_one_look_fresh(books: Books, clock: Clock) -> None:
+    read(books, "1.00", read_at="2025-09-06T00:00:00Z")
+    read(books, "7", "2025-08")  # read just now, and it speaks of the end of August
+    assert status(books)["last_read_at"] == "2025-09-06T00:00:00Z"
 
 
 def test_a_gap_is_said_and_never_taken_for_nothing(books: Books) -> None:
@@ -478,6 +505,42 @@ def test_a_reopened_cycle_is_told_what_the_counter_shows_by_now(books: Books, cl
     answer = books.handle(c.ReopenCycle(cycle_id=1, reason="late spend"))
     assert [f["amount_usd"] for f in answer["fed"]] == [Decimal(5)]
     assert told(books) == "5"
+
+
+def test_a_cycle_is_reopened_although_it_cannot_be_told_what_the_counter_showed_before_it_began(
+    books: Books, clock: Clock
+) -> None:
+    clock.set("2025-08-10T09:00:00Z")
+    read(books, "0.50")
+    cycle(books, "2025-08-15", "2025-09-14")
+    clock.set("2025-08-16T09:00:00Z")
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="x"))
+    answer = books.handle(c.ReopenCycle(cycle_id=1, reason="late bill"))
+    assert any("cycle 1 was not told" in w for w in answer["warnings"])
+    assert (books.status(1)["cycle"]["state"], answer["position"]) == ("open", books.position)
+    books.handle(c.RecordSource(cycle_id=1, source="console", type="manual", amount=1))
+    assert books.verify().faults == []
+
+
+def test_a_closed_cycle_cannot_be_fed_anew(books: Books) -> None:
+    cycle(books, "2025-09-01", "2025-09-30")
+    read(books, "3")
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    refused(books, c.FeedCycle(provider="groq", cycle_id=1), "cycle-closed", "mecris budget cycle reopen")
+    refused(books, c.FeedCycle(provider="groq", cycle_id=7), "cycle-not-found")
+
+
+def test_feeding_from_a_counter_that_was_never_read_says_so(books: Books) -> None:
+    cycle(books, "2025-09-01", "2025-09-30")
+    answer = books.handle(c.FeedCycle(provider="gorq", cycle_id=1))
+    assert answer["recorded"]
+    assert answer["warnings"] == [
+        "there is no reading of 'gorq' yet: if that is its name, read its counter "
+        "(mecris odometer record --provider gorq VALUE)"
+    ]
+    read(books, "3")
+    assert books.handle(c.FeedCycle(provider="groq", cycle_id=1))["warnings"] == []
 
 
 def test_feeding_again_tells_a_cycle_whose_reading_was_retracted(books: Books) -> None:

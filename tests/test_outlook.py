@@ -298,6 +298,18 @@ def test_a_provider_that_was_compared_with_nothing_is_never_good(books: Books) -
     assert health(books) == ("WARNING", ["unverified"])
 
 
+def test_a_provider_that_is_far_apart_is_never_good_however_small_its_part(books: Books) -> None:
+    metered(books, "5", "11")
+    looked(books, "5", "11")
+    metered(books, "0.02", "11", "b meter", "b")
+    looked(books, "0.04", "11", "b console", "b")
+    told = books.status(1)
+    assert (told["grade"], told["health"]["level"]) == ("EXCELLENT", "WARNING")
+    (reason,) = told["health"]["reasons"]
+    assert (reason["code"], reason["provider"]) == ("poor", "b")
+    assert reason["message"] == "$0.02 of 'b' are unexplained, 50 % apart"
+
+
 def test_an_ended_cycle_is_a_state_and_no_bad_health(books: Books, clock: Clock) -> None:
     clock.set("2025-10-01T09:00:00Z")
     metered(books, "5", "2025-09-30T12:00:00Z")
@@ -314,6 +326,36 @@ def test_an_ended_cycle_whose_last_days_nobody_saw_is_stale(books: Books, clock:
     assert [r["message"] for r in told["reasons"]] == [
         "the unnamed provider was last measured 19 days before the end: read it again"
     ]
+
+
+def test_a_closed_cycle_expects_nothing_more(books: Books) -> None:
+    metered(books, "5", "10")
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    told = expected(books)
+    assert {told[f"spent{which}_usd"] for which in ("_low", "", "_high")} == {5}
+    assert (told["remaining_usd"], told["runs_out_on"]) == (25, None)
+    assert [p["forecast_usd"] for p in books.chart(1)["points"][-2:]] == [5, 5]
+    books.handle(c.ReopenCycle(cycle_id=1, reason="late bill"))
+    assert expected(books)["spent_usd"] > 5
+
+
+def test_a_bill_read_after_the_end_is_as_old_as_it_really_is(books: Books, clock: Clock) -> None:
+    clock.set("2025-10-11T00:00:00Z")
+    looked(books, "5", "2025-10-10T00:00:00Z")
+    assert books.forecast(1)["newest"] == [
+        {"provider": "", "measured_at": "2025-10-10T00:00:00Z", "age_days": Decimal(1)}
+    ]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_meter_that_began_after_the_dashboard_was_read_is_named_as_the_cause(books: Books, other: bool) -> None:
+    looked(books, "5", "08", "b console", "b")
+    metered(books, "1", "10", "b meter", "b")
+    for say in (looked, metered) if other else ():
+        say(books, "5", "10", f"{say.__name__} a", "a")
+    (reason,) = [r for r in books.status(1)["health"]["reasons"] if r["code"] == "unverified"]
+    assert "began after the dashboard was read: read it again" in reason["message"]
+    assert "are needed" not in reason["message"]
 
 
 def test_limits_move_where_health_changes(tmp_path: Path, clock: Clock) -> None:
@@ -383,6 +425,16 @@ def test_one_line_says_what_is_left_and_never_claims_what_was_not_verified(books
     assert told["facts"]["unexplained_usd"] == 1
 
 
+def test_a_line_says_how_much_of_the_spend_is_a_plug(books: Books) -> None:
+    metered(books, "0.11", "11")
+    looked(books, "5.42", "11")
+    assert "plug" not in books.narrative(1)["summary"]
+    books.handle(c.ApplyPlug(cycle_id=1, square=True, yes=True, reason="another workspace"))
+    told = books.narrative(1)
+    assert told["summary"].endswith("EXCELLENT, 0 % apart; $5.31 of the spend is a plug")
+    assert (told["facts"]["plugged_usd"], told["facts"]["coverage_percent"]) == (Decimal("5.31"), Decimal("2.0295"))
+
+
 def test_what_is_urgent_and_what_to_do_about_it(books: Books, clock: Clock) -> None:
     metered(books, "31", "11")
     looked(books, "31", "11")
@@ -446,6 +498,68 @@ def test_a_counter_that_a_fed_cycle_refused_is_added(books: Books) -> None:
     assert told["notes"][0] == (
         "cycle 1 is fed by the counter of 'groq' but was not told of it: see mecris odometer status"
     )
+
+
+def test_what_a_counter_counts_after_the_cycle_it_feeds_was_closed_is_added_as_outside(books: Books) -> None:
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="0.50"))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="5"))
+    told = books.unified()
+    assert (told["summary"]["spent_usd"], told["summary"]["odometers_spent_usd"]) == (5, Decimal("4.5"))
+    assert told["notes"] == [
+        "cycle 1 was told $0.50 by the counter of 'groq', which shows $5.00 by now: "
+        "$4.50 are outside the cycles and added"
+    ]
+
+
+def test_what_a_meter_counted_since_is_not_outside_the_cycle_that_holds_it(books: Books) -> None:
+    metered(books, "0.50", "09", "groq meter", "groq")
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="0.50", read_at=_on("09")))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    metered(books, "3", "10", "groq meter", "groq")
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="5"))
+    assert books.unified()["summary"]["spent_usd"] == 5
+
+
+def test_what_a_closed_cycle_did_not_hear_of_a_counter_may_be_in_another_cycle(books: Books) -> None:
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="0.50"))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=10))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=2))
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="5"))
+    told = books.unified()
+    assert told["summary"]["odometers_spent_usd"] == 0
+    assert any("shows $5.00 by now: another cycle holds the rest" in note for note in told["notes"])
+
+
+def test_a_fed_cycle_that_holds_a_provider_by_other_sources_alone_was_not_told_of_its_counter(books: Books) -> None:
+    metered(books, "3", "10", "groq meter", "groq")
+    books.handle(c.ReadOdometer(provider="groq", amount_usd="5"))
+    books.handle(c.FeedCycle(provider="groq", cycle_id=1))
+    (reading,) = [s["reading"] for s in books.sources(1) if s["name"] == "groq odometer"]
+    books.handle(c.RetractReading(cycle_id=1, reading=reading, reason="slip"))
+    told = books.unified()
+    assert told["summary"]["spent_usd"] == 3
+    assert told["notes"] == [
+        "cycle 1 holds 'groq' by other sources and was not told of its counter, which is not added"
+    ]
+
+
+@pytest.mark.parametrize(("spent", "left"), [("5", 35), ("32", 8)])
+def test_what_was_carried_from_one_current_cycle_to_another_is_counted_once(
+    books: Books, spent: str, left: int
+) -> None:
+    metered(books, spent, "10")
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="early"))
+    books.handle(c.OpenCycle(start_date="2025-09-11", end_date="2025-10-10", target_usd=10, roll_over_from=1))
+    total = books.unified()["summary"]
+    assert (total["budget_usd"], total["remaining_usd"]) == (40, left)
+    assert total["budget_usd"] - total["cycles_spent_usd"] == total["remaining_usd"]
+    carried = f"{'$25.00' if left == 35 else '-$2.00'} of cycle 1 were carried over to cycle 2: the sum has them once"
+    assert carried in books.unified()["notes"]
 
 
 def test_nothing_at_all_is_summed_up_as_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -560,6 +674,19 @@ def test_without_plotille_it_is_said_what_to_install(
     assert capsys.readouterr().err == (
         "could not be done: charts are drawn by plotille, which is not installed: pip install 'mecris[charts]'\n"
     )
+
+
+def test_a_chart_by_an_earlier_moment_shows_no_later_budget_and_no_later_plugs(books: Books, clock: Clock) -> None:
+    metered(books, "1", "05")
+    looked(books, "2", "05")
+    metered(books, "1", "09")
+    looked(books, "4", "09")
+    books.handle(c.ApplyPlug(cycle_id=1, square=True, yes=True, reason="playground"))
+    books.handle(c.AdjustBudget(cycle_id=1, amount_usd=10, reason="top-up", at="2025-09-10"))
+    last = books.chart(1, measured_by="2025-09-06")["points"][-1]
+    assert (last["budget_usd"], last["plugged_usd"]) == (30, 0)
+    last = books.chart(1)["points"][-1]
+    assert (last["budget_usd"], last["plugged_usd"]) == (40, 3)
 
 
 def test_a_chart_of_a_long_cycle_shows_a_hundred_days(tmp_path: Path) -> None:

@@ -267,6 +267,20 @@ def test_a_bill_whose_input_includes_caches_is_compared_without_them(books: Book
         billed(books, 1057, 200, input_includes_cache=True)
 
 
+def test_input_that_includes_caches_needs_every_class_of_them_that_was_reported(books: Books) -> None:
+    reported(books, d1=(500, 20, 400, 100))
+    position = books.position
+    with pytest.raises(
+        Refused, match="100 tokens of cache writes were reported: say with --billed-cache-write"
+    ) as found:
+        billed(books, 1000, 20, billed_cache_read=400, input_includes_cache=True)
+    assert (found.value.code, books.position) == ("which-cache", position)
+    answer = billed(books, 1000, 20, billed_cache_read=400, billed_cache_write=100, input_includes_cache=True)
+    assert answer["status"] == "matched"
+    reported(books, "openai", d1=(500, 20, 400))
+    assert billed(books, 900, 20, "openai", billed_cache_read=400, input_includes_cache=True)["status"] == "matched"
+
+
 def test_bills_of_dispatches_are_tied_to_the_bill_of_the_run_of_the_same_source(books: Books) -> None:
     reported(books, d1=(1000, 200, 50), d2=(2000, 300))
     billed(books, 3500, 600, source="anthropic")
@@ -285,6 +299,23 @@ def test_bills_of_dispatches_are_tied_to_the_bill_of_the_run_of_the_same_source(
     )
     assert anthropic["dispatches_billed"] == 2
     assert (bills["openai"]["billed_in"], bills["openai"]["dispatches_in"]) == (None, 7)
+
+
+def test_a_cache_that_no_bill_of_a_dispatch_names_is_not_taken_for_nothing(books: Books) -> None:
+    reported(books, d1=(1000, 200, 10), d2=(2000, 300))
+    billed(books, 3000, 500, billed_cache_read=10)
+    billed(books, 1000, 200, dispatch_id="d1")
+    (bill,) = books.run("nightly")["bills"]
+    assert (bill["dispatches_in"], bill["rest_in"]) == (1000, 2000)
+    assert (bill["dispatches_cache_read"], bill["rest_cache_read"]) == (None, None)
+    named = billed(books, 1000, 200, dispatch_id="d1", billed_cache_read=4)
+    (bill,) = books.run("nightly")["bills"]
+    assert (bill["dispatches_cache_read"], bill["rest_cache_read"]) == (4, 6)
+    billed(books, 1000, 200, dispatch_id="d1")  # the last word on d1 names none again
+    (bill,) = books.run("nightly")["bills"]
+    assert (bill["dispatches_cache_read"], bill["rest_cache_read"]) == (None, None)
+    (bill,) = books.run("nightly", as_of=named["position"])["bills"]
+    assert bill["dispatches_cache_read"] == 4
 
 
 @pytest.mark.parametrize(
@@ -425,6 +456,8 @@ def test_the_story_of_a_run_through_the_command_line(tmp_path: Path, capsys: pyt
         (["record", "r", "--dispatch", "d", "--in", "-1", "--out", "1"], REFUSED, "refused: input of 'd' is -1"),
         (["record", "r", "--dispatch", "d", "--in", "1.5", "--out", "1"], WRONG, "'1.5' is not a whole number"),
         (["record", "r", "--dispatch", "d", "--in", "1"], WRONG, "Missing option '--out'"),
+        (["list", "r", "--limit", "0"], WRONG, "0 is not in the range x>=1"),
+        (["runs", "--limit", "0"], WRONG, "0 is not in the range x>=1"),
         (["record", "r", "--dispatch", "d", "--in", "1", "--out", "1", "--wat"], WRONG, "No such option"),
         (["reconcile", "r", "--billed-in", "1"], WRONG, "Missing option '--billed-out'"),
     ],
