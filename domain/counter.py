@@ -126,7 +126,11 @@ def _of_month(provider: str, month: Month, shown: Mapping[str, Shown], now: date
         left = month.period.days_left(now)
         unread = known is None or known.read_at < now - DAY
         if left < DUE_DAYS and unread and not (known and known.final):
-            resets = f"today is the last day of {month}" if not left else f"{left} {'day' if left == 1 else 'days'} until {month} is over"
+            resets = (
+                f"today is the last day of {month}"
+                if not left
+                else f"{left} {'day' if left == 1 else 'days'} until {month} is over"
+            )
             yield Reminder(
                 "high" if not left else "medium", month, f"{resets}: read the counter before it resets ({command})"
             )

@@ -1,0 +1,181 @@
+"""Reading files that nobody vouches for: bounded in size, depth and length of a line, and exact in their digits."""
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import IO, Any, NamedTuple
+
+from ..domain.errors import PayloadRefused
+
+HEAD = 64 << 10
+"""Bytes by which a file is recognised."""
+LARGEST_DOCUMENT = 64 << 20
+"""Bytes of a file that must be read whole, as JSON and HTML must."""
+LONGEST_LINE = 4 << 20
+"""Bytes of one line; a longer one is not read."""
+DEEPEST = 60
+"""Brackets within brackets."""
+FAR = Decimal(10) ** 12
+
+
+class Line(NamedTuple):
+    """A line, counted from 1; `text` is None if it cannot be read, and `reason` says why."""
+
+    number: int
+    text: str | None
+    reason: str = ""
+
+
+class File:
+    """A file, or a part of one: its name, and its bytes, which can be read more than once."""
+
+    def __init__(self, name: str, stream: IO[bytes]) -> None:
+        self.name, self._stream = name, stream
+
+    @classmethod
+    def of(cls, content: bytes, name: str = "") -> "File":
+        """A file in memory."""
+        return cls(name, io.BytesIO(content))
+
+    @cached_property
+    def head(self) -> bytes:
+        """Its beginning."""
+        self._stream.seek(0)
+        return self._stream.read(HEAD)
+
+    @cached_property
+    def text(self) -> str:
+        """The whole of it, if it is not too large; UTF-8, with or without a mark at its beginning, or UTF-16 with one."""
+        self._stream.seek(0)
+        content = self._stream.read(LARGEST_DOCUMENT + 1)
+        if len(content) > LARGEST_DOCUMENT:
+            raise PayloadRefused(
+                f"the file is larger than {LARGEST_DOCUMENT >> 20} MiB, which is read at once: split it"
+            )
+        return decoded(content)
+
+    @cached_property
+    def json(self) -> Any:
+        """The whole of it as JSON, numbers with all their digits."""
+        return read_json(self.text)
+
+    @cached_property
+    def first_json(self) -> Any:
+        """The whole of it as JSON, or its first line, or None if neither is JSON; for recognising it, never refuses."""
+        for text in (self._first_line, None):
+            try:
+                return self.json if text is None else read_json(text)
+            except PayloadRefused:
+                continue
+        return None
+
+    @property
+    def _first_line(self) -> str:
+        line, end, _ = self.head.lstrip().partition(b"\n")
+        return decoded(line) if end else ""
+
+    def lines(self) -> Iterator[Line]:
+        """Line by line, in bounded memory. A last line without an end is given too."""
+        self._stream.seek(0)
+        number = 0
+        while raw := self._stream.readline(LONGEST_LINE):
+            number += 1
+            if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
+                self._skip_line()
+                yield Line(number, None, f"the line is longer than {LONGEST_LINE >> 20} MiB")
+                continue
+            try:
+                yield Line(number, raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError as error:
+                yield Line(number, None, f"the line is not valid UTF-8 (byte {error.start})")
+
+    def _skip_line(self) -> None:
+        while (rest := self._stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+            pass
+
+
+def decoded(content: bytes) -> str:
+    """Bytes as text; refuses what is neither UTF-8 nor marked as UTF-16."""
+    marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        text = content.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PayloadRefused(f"the file is not valid UTF-8 (byte {error.start}): save it as UTF-8") from None
+    if "\0" in text:
+        raise PayloadRefused("the file has NUL bytes: it is no text")
+    return text
+
+
+def read_json(text: str) -> Any:
+    """Read JSON with all the digits of its numbers; refuses what is none, or nested too deep."""
+    try:
+        if too_deep(text):
+            raise PayloadRefused("the JSON is nested too deep: nothing here is")
+        return json.loads(text, parse_float=Decimal, parse_constant=_no_number)
+    except (ValueError, RecursionError, InvalidOperation) as error:
+        told = f"{error.msg} (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else str(error)  # fmt: skip
+        raise PayloadRefused(f"this is not JSON: {told}") from None
+
+
+def too_deep(text: str) -> bool:
+    """Are there more brackets open at once than any format has? Brackets in texts count too: then it reads on to be sure."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return False
+    depth = 0
+    in_text = escaped = False
+    for c in text:
+        if in_text:
+            in_text, escaped = escaped or c != '"', c == "\\" and not escaped
+        elif c == '"':
+            in_text = True
+        elif c in "[{":
+            depth += 1
+            if depth > DEEPEST:
+                return True
+        elif c in "]}":
+            depth -= 1
+    return False
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
+
+
+def dollars(value: Any, what: str, *, cents: bool = False) -> Decimal:
+    """An exact amount, from a number or a text of digits; refuses what is none, infinite, or absurd."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise PayloadRefused(f"{what} is no amount")
+    try:
+        read = Decimal(value)
+    except (InvalidOperation, ValueError):
+        raise PayloadRefused(f"{what} {str(value)[:40]!r} is no amount") from None
+    if not read.is_finite() or abs(read) >= FAR or (read and read.adjusted() < -40):
+        raise PayloadRefused(f"{what} {str(value)[:40]} is out of range")
+    return read.scaleb(-2) if cents else read
+
+
+def count(value: Any, what: str) -> int:
+    """A number of tokens or calls; missing is 0."""
+    if value is None:
+        return 0
+    if isinstance(value, Decimal) and value == value.to_integral_value() and value < 2**63:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise PayloadRefused(f"{what} {str(value)[:40]!r} is no number of tokens")
+    return value
+
+
+def moment(value: Any, what: str) -> datetime:
+    """A moment: ISO 8601 text (without an offset: UTC), or seconds since 1970 as a number."""
+    try:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str):
+            read = datetime.fromisoformat(value.strip())
+            return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise PayloadRefused(f"{what} {str(value)[:40]!r} is no moment")
