@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..domain.errors import MecrisError, RuleRefused
 from .answers import Answer, to_json
+from .wording import for_programs, in_one, read_json, slips
 
 if TYPE_CHECKING:
     from ..domain.commands import Command
@@ -21,7 +22,7 @@ class Applied(NamedTuple):
         """As a line of JSON."""
         came = self.came_of_it
         if isinstance(came, MecrisError):
-            return to_json({"line": self.line, "ok": False, "code": came.code, "detail": came.message})
+            return to_json({"line": self.line, "ok": False, "code": came.code, "detail": for_programs(came.message)})
         return to_json({"line": self.line, "ok": True, "replayed": came.replayed, "answer": came})
 
 
@@ -36,7 +37,6 @@ def of_line(line: str | bytes) -> "tuple[Command, str | None]":
     from pydantic import ValidationError
 
     from ..domain.commands import INNER, NAMED
-    from .wording import in_one, read_json, slips
 
     said = read_json(line, "the line")
     if not isinstance(said, dict):

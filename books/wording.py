@@ -1,4 +1,4 @@
-"""What comes from outside as text: JSON that means one thing only, and what is wrong with it in plain words."""
+"""Words at the doors for programs: JSON that means one thing only, what is wrong with it, and refusals that name its fields."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -89,3 +89,38 @@ def _plainly(error: Mapping[str, Any]) -> str:
         return _PLAIN[error["type"]]
     said = re.sub(r"^(Value|Assertion) error, ", "", str(error["msg"]))
     return re.sub(r"^(Input|String|List|Tuple) should", "it should", said)
+
+
+_AS_IT_IS = re.compile(r"(`[^`]*`|'[^']*'|\(mecris [^)]*\)|\bmecris [a-z][^;:,()]*)")
+"""What a person typed or can type: quoted names, and commands."""
+_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)( in the other currency)?")
+_FIELDS = {
+    "remaining": "balance",
+    "of": "credit",
+    "amount": "amount_usd",
+    "raw": "raw_payload",
+    "cycle": "cycle_id",
+    "compare-only": "counted: false",
+    "in-includes-cache": "input_includes_cache",
+    "no-reconcile": "reconcile: false",
+    "start": "start_date",
+    "end": "end_date",
+    "target": "target_usd",
+    "yes": "yes: true",
+    "square": "square: true",
+    "accept": "accept: true",
+    "correct": "correct: true",
+}
+
+
+def for_programs(message: str) -> str:
+    """A refusal with fields in place of options; whole commands, which a person can type, stay as they are."""
+    parts = _AS_IT_IS.split(message)
+    parts[::2] = [_OPTION.sub(_field, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _field(found: re.Match[str]) -> str:
+    option, other = found[1], found[2] or ""
+    name = "amount" if other else _FIELDS.get(option) or option.replace("-", "_")
+    return f"`{name}`{other}"

@@ -209,5 +209,7 @@ def _fingerprints(order: c.Command) -> Iterable[str]:
     """Also the one that a confirmed plug had when its yes still counted as what it says."""
     yield _fingerprint(order)
     if isinstance(order, c.ApplyPlug):
-        said = order.model_copy(update={"yes": True, "expected_usd": None}).model_dump_json(exclude_defaults=True)
+        said = order.model_copy(update={"yes": True, "expected_usd": None, "expected_left_usd": None}).model_dump_json(
+            exclude_defaults=True
+        )
         yield sha256(f"{order.name} {said}".encode()).hexdigest()

@@ -110,11 +110,12 @@ class RetractReading(CycleCommand):
 class ApplyPlug(CycleCommand):
     """Explain spend that no realtime source saw: an amount, or exactly what is unexplained (`square`).
 
-    `expected_usd` is what whoever gives the order saw: when another amount would be plugged by now, it is refused.
+    `expected_usd` is what whoever gives the order saw, and `expected_left_usd` what would be left unexplained: when it
+    would be something else by now, it is refused.
     """
 
     name: ClassVar[str] = "apply-plug"
-    aside: ClassVar[frozenset[str]] = frozenset(("yes", "expected_usd"))
+    aside: ClassVar[frozenset[str]] = frozenset(("yes", "expected_usd", "expected_left_usd"))
     amount_usd: Usd | None = None
     square: Flag = False
     reason: str
@@ -122,6 +123,7 @@ class ApplyPlug(CycleCommand):
     evidence: str | None = None
     yes: Flag = False
     expected_usd: Usd | None = None
+    expected_left_usd: Usd | None = None
 
 
 class ReversePlug(CycleCommand):

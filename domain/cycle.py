@@ -261,6 +261,7 @@ class BudgetCycle(Aggregate):
 
     def _plug(self, order: c.ApplyPlug, stamp: Stamp, past: Past) -> Answer:
         reason = reason_of(order.reason, "the reason")
+        evidence = reason_of(order.evidence, "the evidence") if order.evidence is not None else None
         if order.square == (order.amount_usd is not None):
             raise RuleRefused(
                 "give either an amount to plug or --square, which plugs exactly what is unexplained", code="plug-amount"
@@ -268,12 +269,8 @@ class BudgetCycle(Aggregate):
         book = self._provider_to_plug(order.provider, self.figures(past))
         amount = book.unexplained if order.amount_usd is None else order.amount_usd
         told = {"provider": book.name, "amount_usd": amount, "unexplained_usd": book.unexplained - amount}
-        if order.expected_usd is not None and order.expected_usd != amount:
-            raise RuleRefused(
-                f"the plug would be {dollars(amount)} by now, and not {dollars(order.expected_usd)}: "
-                "the books have changed since they were looked at, look again",
-                code="plug-changed",
-            )
+        _require_as_expected(order.expected_usd, amount, "the plug would be")
+        _require_as_expected(order.expected_left_usd, book.unexplained - amount, "the plug would leave unexplained")
         if order.square and not amount:
             return {"plug": None, **told}
         _require_yes(order, amount, book)
@@ -287,7 +284,7 @@ class BudgetCycle(Aggregate):
             reason=reason,
             provider=book.name,
             rests_on=max(s.current.measured_at for s in manual),
-            evidence=reason_of(order.evidence, "the evidence") if order.evidence is not None else None,
+            evidence=evidence,
         )
         self.put_on_record(stamp, past)
         return {"plug": plug, **told}
@@ -389,6 +386,15 @@ _DECIDE: dict[type[c.CycleCommand], Any] = {
     c.CloseCycle: close,
     c.ReopenCycle: reopen,
 }
+
+
+def _require_as_expected(expected: Decimal | None, amount: Decimal, what: str) -> None:
+    if expected is not None and expected != amount:
+        raise RuleRefused(
+            f"{what} {dollars(amount)} by now, and not {dollars(expected)}: "
+            "the books have changed since they were looked at, look again",
+            code="plug-changed",
+        )
 
 
 def _require_yes(order: c.ApplyPlug, amount: Decimal, book: Provider) -> None:

@@ -296,6 +296,25 @@ def test_a_yes_is_for_the_amount_that_was_asked_about(tmp_path: Path, mode: str)
         assert all(f"${plug['amount_usd']}" in asked[-1] for plug in books.plugs(1))
 
 
+def test_a_yes_is_for_what_it_would_leave_too(tmp_path: Path) -> None:
+    path = tmp_path / "books.db"
+    founded(path)
+
+    def look_again(_: str) -> None:
+        with Books.open(path) as books:
+            books.handle(RecordSource(cycle_id=1, source="console", amount="2"))
+
+    async def story() -> None:
+        person = answers("accept", look_again, confirm=True)
+        async with stdio(path, mode="legacy", elicitation_callback=person) as client:
+            told = await no(client, "apply_plug", cycle_id=1, amount_usd=5.31, reason="x")
+            assert told.startswith("the plug would leave unexplained -$3.42 by now, and not $0.00")
+
+    run(story())
+    with Books.open(path) as books:
+        assert books.plugs(1) == []
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_plug_again_under_its_key_is_the_first_answer_and_asks_nobody(tmp_path: Path, mode: str) -> None:
     path, asked = tmp_path / "books.db", []
@@ -338,7 +357,11 @@ def test_a_small_plug_that_leaves_less_asks_nobody(tmp_path: Path) -> None:
         ("record_source", {"amount_usd": 1, "cycle_id": 9}, "there is no cycle 9"),
         ("close_cycle", {"accept": "yes"}, "accept: give true or false"),
         ("record_dispatch", {"run_id": "r", "dispatch_id": "d", "input_tokens": True, "output_tokens": "1"}, "input_tokens: give a whole number"),
-        ("get_budget_status", {"as_of": "9" * 5000}, ""),
+        ("get_budget_status", {"as_of": "9" * 5000}, "is not a moment we can keep"),
+        ("get_budget_status", {"cycle_id": 10**30}, "cycle_id: it should be less than or equal to 9223372036854775807"),
+        ("apply_plug", {"square": True, "reason": "x", "evidence": ""}, "the evidence is empty"),
+        ("apply_plug", {"square": True, "reason": "x", "evidence": "e" * 5000}, "the evidence has 5000 characters"),
+        ("elicitation", {}, "Unknown tool: elicitation"),
         ("get_budget_status", {"as_of": 99}, "there is no position 99"),
         ("create_cycle", {"start_date": "2025-09-01", "end_date": "2025-09-30", "target_usd": 1e300}, "target_usd: amount 1E+300 is out of range"),
     ],
@@ -349,6 +372,7 @@ def test_a_wrong_call_is_told_in_a_sentence(tmp_path: Path, tool: str, arguments
         "record_source": {"cycle_id": 1, "name": "api", "type": "realtime"},
         "close_cycle": {"cycle_id": 1},
         "get_budget_status": {"cycle_id": 1},
+        "apply_plug": {"cycle_id": 1},
     }
 
     async def story() -> None:

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -15,7 +16,6 @@ from receiver import receiving
 from served import Server, opened, said, serving
 
 from mecris.books import Books
-from mecris.books.answers import to_json
 from mecris.servers.rest.app import application
 from mecris.servers.rest.guard import LARGEST
 
@@ -232,6 +232,9 @@ def test_a_target_that_hangs_keeps_nobody_else_waiting(tmp_path: Path, monkeypat
             assert client.get("/ready").status_code == 200
             assert client.get(f"/budget/cycle/{cycle}").status_code == 200
             said(client, cycle, "log", "realtime", amount_usd=2)
+            assert client.get("/audit/verify").json()["faults"] == []
+            with client.stream("GET", "/audit/events/stream", params={"since": 0}) as stream:
+                assert events_of(stream.iter_lines(), 1)
             assert not all(look.done() for look in looks)
             server.process.kill()
             receiver.released.set()
@@ -359,7 +362,6 @@ def test_a_job_survives_the_server_that_took_it(tmp_path: Path) -> None:
         (b'{"cycle_id": 1, "name": "x", "amount_usd": true}', 422, "invalid", "the request is not what"),
         (b'{"cycle_id": 1, "name": "x", "amount_usd": "five"}', 422, "amount", "amount 'five' is not a number: write it like 5.42"),
         (b'{"cycle_id": 1, "name": "x", "amount_usd": 1e99999}', 422, "amount", "amount 1E+99999 is out of range"),
-        (b'{"cycle_id": 1, "name": "x", "type": "manual", "amount_usd": -1}', 422, "amount", "amount -1"),
         (b'{"cycle_id": 99999, "name": "x", "type": "manual", "amount_usd": 1}', 404, "cycle-not-found", "there is no cycle"),
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value[:20]) if isinstance(value, bytes) else None,
@@ -369,11 +371,8 @@ def test_a_wrong_body_is_told_what_is_wrong(
 ) -> None:
     before = client.get("/audit/events", params={"limit": 1000}).json()["next"]
     answer = client.post("/budget/source", content=body, headers={"Content-Type": "application/json"})
-    if code == "amount" and "-1" in told:
-        assert answer.status_code in (404, 422)
-    else:
-        assert problem(answer) == (status, code)
-        assert answer.json()["detail"].startswith(told)
+    assert problem(answer) == (status, code)
+    assert answer.json()["detail"].startswith(told)
     assert client.get("/audit/events", params={"cursor": before}).json()["events"] == []
 
 
@@ -389,6 +388,23 @@ def test_refusals_speak_of_fields_and_not_of_options(client: httpx.Client) -> No
     plug = client.post(f"/budget/cycle/{cycle}/plugs", json={"square": True, "reason": "x"})
     assert problem(plug) == (409, "needs-yes")
     assert plug.json()["detail"] == "a plug of $8.00 is over $5.00: confirm it with `yes: true`"
+
+
+def test_names_that_people_gave_are_not_rewritten(client: httpx.Client) -> None:
+    told = client.get("/cost/run", params={"run_id": "job--amount-1"}).json()["detail"]
+    assert told.startswith("there is no run 'job--amount-1' ")
+    bill = client.post("/cost/reconciliations", json={"run_id": "a b --of", "billed_in": 1, "billed_out": 1})
+    assert bill.json()["detail"].endswith("(mecris cost record a b --of --dispatch ...)")
+    assert client.get("/cost/run", params={"run_id": "mecris_nightly_build"}).status_code == 404
+    euro = {
+        "cycle_id": opened(client),
+        "name": "x",
+        "type": "manual",
+        "currency": "EUR",
+        "rate": 1.1,
+        "raw_payload": "$5",
+    }
+    assert "give `amount` in the other currency" in client.post("/budget/source", json=euro).json()["detail"]
 
 
 def test_a_plug_that_would_be_another_than_was_seen_is_refused(client: httpx.Client) -> None:
@@ -411,6 +427,7 @@ def test_an_address_lists_what_it_takes(client: httpx.Client) -> None:
     assert (problem(answer), answer.headers["allow"]) == ((405, "method"), "GET, POST")
     assert problem(client.get("/nowhere")) == (404, "no-resource")
     assert client.head("/health").status_code == 200
+    assert client.post("/openapi.json", json={}).headers["allow"] == "GET"
 
 
 def test_a_parameter_that_is_none_is_refused(client: httpx.Client) -> None:
@@ -513,7 +530,8 @@ def test_a_stream_ends_with_its_token(server: Server, boss: httpx.Client) -> Non
             lines = stream.iter_lines()
             assert next(lines) == ": the log of the books"
             boss.post("/tokens/revocation", json={"name": "short"}).raise_for_status()
-            assert "data:" not in "".join(lines).replace("data: " + to_json({}), "").partition("token-revoked")[0]
+            for line in lines:  # the stream may still tell that the token was revoked, and then it ends
+                assert line != ": still here", "a stream that outlives its token"
         assert problem(guest.get("/audit/events")) == (401, "token-revoked")
 
 
@@ -530,8 +548,9 @@ def test_the_proof_by_rest(boss: httpx.Client, reader: httpx.Client) -> None:
 # -- who may come in ---------------------------------------------------------------------------------------------
 
 
-def test_only_health_is_asked_without_a_token(server: Server) -> None:
-    with server.client(None) as stranger:
+def test_only_health_is_asked_without_a_token(tmp_path: Path) -> None:
+    plenty = ("--wrong-token-limit", "100000/minute")
+    with serving(tmp_path / "books.db", *plenty) as server, server.client(None) as stranger:
         described = application(Books.open(server.path)).openapi()
         open_to_all = set()
         for path, operations in described["paths"].items():
@@ -540,7 +559,7 @@ def test_only_health_is_asked_without_a_token(server: Server) -> None:
                 if answer.status_code == 401:
                     assert problem(answer) == (401, "no-token")
                     assert answer.headers["www-authenticate"] == 'Bearer realm="mecris"'
-                elif answer.status_code != 429:
+                else:
                     open_to_all.add(path)
         assert open_to_all == {"/health", "/ready"}
 
@@ -581,11 +600,11 @@ def test_an_expired_token_opens_nothing(tmp_path: Path) -> None:
         assert moment
         from datetime import UTC, datetime, timedelta
 
-        ends = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        ends = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
         short = boss.post("/tokens", json={"name": "short", "scope": "read", "expires": ends}).json()["token"]
         with server.client(None, headers={"Authorization": f"Bearer {short}"}) as guest:
             assert guest.get("/budget/cycle").status_code == 200
-            sleep(1.1)
+            sleep(4.1)
             assert problem(guest.get("/budget/cycle")) == (401, "token-expired")
         with server.client(None, headers={"Authorization": f"Bearer {soon}"}) as guest:
             assert guest.get("/budget/cycle").status_code == 200
@@ -672,7 +691,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
     assert (start["status"], json.loads(body["body"])["code"]) == (408, "too-slow")
 
 
-def test_a_head_that_drips_or_never_ends_is_cut_off(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_that_drips_or_never_ends_is_cut_off(server: Server) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as flood:
         sent = 0
@@ -683,9 +702,20 @@ def test_a_head_that_drips_or_never_ends_is_cut_off(server: Server, monkeypatch:
                 sent += 65536
         assert sent < 64 << 20
     begun = monotonic()
-    with socket.create_connection((host, int(port)), timeout=30) as slow:
+    with ExitStack() as stack:
+        slow, idle = (stack.enter_context(socket.create_connection((host, int(port)), timeout=30)) for _ in range(2))
         slow.sendall(b"GET /health HTTP/1.1\r\nX: ")
+        idle.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        with idle.makefile("rb") as answer:
+            while answer.readline() != b"\r\n":
+                pass
+            assert b"alive" in answer.readline()
+        idle.sendall(b"\r\n")  # begins no request, and keeps no connection
+        for _ in range(3):
+            slow.sendall(b"y")
+            sleep(1)
         assert slow.recv(1000) == b""
+        assert idle.recv(1000) == b""
     assert monotonic() - begun < 25  # 10 s and a machine that is busy
     with server.client("read") as reader:
         assert reader.get("/ready").status_code == 200

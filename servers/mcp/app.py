@@ -21,12 +21,11 @@ from starlette.responses import JSONResponse, Response
 
 from ...books import Books
 from ...books.answers import to_json
-from ...books.wording import in_one, slips
+from ...books.wording import for_programs, in_one, slips
 from ...domain.access import READ, Token
 from ...domain.errors import MecrisError, NotFound
 from ..rest.guard import App, Guard, Limits, Receive, Scope, Send
 from ..rest.server import serve
-from ..wording import for_programs
 from .tools import TOOLS, Hall, hall_of
 
 ABOUT = """Mecris keeps the books of what is spent on LLM providers. Ask how much is left and why to believe it; record what meters
@@ -60,7 +59,7 @@ class Door(MCPServer[Hall]):
             if isinstance(error.__cause__, ValidationError):
                 told = in_one(slips(error.__cause__.errors()))
                 raise ToolError(f"{name} was not called with what it takes: {told} [invalid]") from error.__cause__
-            if "elicitation" in str(error):
+            if name == "apply_plug" and "elicitation" in str(error):
                 raise ToolError(UNREADABLE) from error
             raise
         except MCPError as error:

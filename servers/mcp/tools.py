@@ -5,6 +5,7 @@ Refusals are sentences that say what to do.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,12 +17,12 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from ...books import Books
 from ...books.answers import to_json
+from ...books.wording import for_programs
 from ...domain import commands as c
 from ...domain.access import READ, WRITE, Token
 from ...domain.errors import AmountRefused, ConfirmationNeeded, Forbidden, MecrisError, Refused, Unauthenticated
 from ...domain.money import dollars, number, usd
 from .. import shapes as s
-from ..wording import for_programs
 from . import answers as a
 
 
@@ -56,11 +57,13 @@ Usd = Annotated[
     WithJsonSchema({**_NUMBER, "description": "US dollars; more than 15 digits as a text"}),
 ]
 Number = Annotated[Decimal, BeforeValidator(lambda value: _exact(value, number)), WithJsonSchema(_NUMBER)]
-Cycle = Annotated[int, Field(strict=True, ge=0, description="The number of the cycle.")]
+MOST = 2**63 - 1
+Cycle = Annotated[int, Field(strict=True, ge=0, le=MOST, description="The number of the cycle.")]
 OneCycle = Annotated[
-    int | None, Field(strict=True, description="The number of the cycle; none: the one that today falls in.")
+    int | None,
+    Field(strict=True, ge=0, le=MOST, description="The number of the cycle; none: the one that today falls in."),
 ]
-Id = Annotated[int, Field(strict=True, ge=0)]
+Id = Annotated[int, Field(strict=True, ge=0, le=MOST)]
 Flag = Annotated[bool, Field(strict=True)]
 Limit = Annotated[int, Field(strict=True, ge=1, le=1000)]
 AsOf = Annotated[
@@ -238,7 +241,9 @@ def list_token_reconciliations(
 
 def get_event_log(
     ctx: Context[Any, Any],
-    cycle_id: Annotated[int | None, Field(strict=True, description="Only of this cycle; none: the whole log.")] = None,
+    cycle_id: Annotated[
+        int | None, Field(strict=True, ge=0, le=MOST, description="Only of this cycle; none: the whole log.")
+    ] = None,
     since: Annotated[int, Field(strict=True, ge=0, le=2**62, description="Only what comes after this position.")] = 0,
     limit: Limit = 100,
     as_of: AsOf = None,
@@ -287,6 +292,8 @@ def record_source(
     raw_payload: Annotated[
         str | dict[str, Any] | None, Field(description="What the source said, word for word.")
     ] = None,
+    balance: Annotated[Usd | None, Field(description="What is left, instead of an amount.")] = None,
+    credit: Annotated[Usd | None, Field(description="What the balance is left of.")] = None,
     counted: Annotated[Flag | None, Field(description="false: compared only, never added.")] = None,
     measured_at: When = None,
     idempotency_key: Key = None,
@@ -302,6 +309,8 @@ def record_source(
             provider=provider,
             payload=to_json(raw_payload) if isinstance(raw_payload, dict) else raw_payload,
             counted=counted,
+            balance=balance,
+            credit=credit,
             measured_at=measured_at,
         ),
         idempotency_key,
@@ -344,6 +353,7 @@ class Looked(BaseModel):
     """What a plug would come to: the amount, and what about it needs a person's yes."""
 
     amount: Decimal | None = None
+    left: Decimal | None = None
     needs: str | None = None
 
 
@@ -373,15 +383,15 @@ def _look(
 ) -> Looked:
     """Rehearse a plug; what else would be refused, the order itself says."""
     said = (cycle_id, amount_usd, square, reason, provider, evidence)
-    try:
+    with suppress(MecrisError, ValueError):
         books, _ = hall_of(ctx, WRITE)
-        books.rehearse(_plug(*said), idempotency_key=idempotency_key)
-    except ConfirmationNeeded as needed:
-        would = books.rehearse(_plug(*said, yes=True))
-        left = f"It leaves {dollars(would['unexplained_usd'])} unexplained."
-        return Looked(amount=would["amount_usd"], needs=f"{needed.message.partition(': confirm')[0]}. {left}")
-    except (MecrisError, ValueError):
-        pass
+        try:
+            books.rehearse(_plug(*said), idempotency_key=idempotency_key)
+        except ConfirmationNeeded as needed:
+            would = books.rehearse(_plug(*said, yes=True))
+            amount, left = would["amount_usd"], would["unexplained_usd"]
+            why = f"{needed.message.partition(': confirm')[0]}. It leaves {dollars(left)} unexplained."
+            return Looked(amount=amount, left=left, needs=why)
     return Looked()
 
 
@@ -411,8 +421,10 @@ def apply_plug(
     if not isinstance(answered, AcceptedElicitation) or (looked.needs and not answered.data.confirm):
         return refused(_unconfirmed(ctx, cycle_id, amount_usd, looked))
     said = (cycle_id, amount_usd, square, reason, provider, evidence)
-    seen = looked.amount if answered.data.confirm else None  # the person said yes to this amount, and to no other
-    return _order(ctx, lambda: _plug(*said, yes=answered.data.confirm, expected_usd=seen), idempotency_key)
+    if not answered.data.confirm:
+        return _order(ctx, lambda: _plug(*said), idempotency_key)
+    confirmed = _plug(*said, yes=True, expected_usd=looked.amount, expected_left_usd=looked.left)
+    return _order(ctx, lambda: confirmed, idempotency_key)  # the yes is for these figures alone
 
 
 def _unconfirmed(ctx: Context[Any, Any], cycle_id: int, amount_usd: Decimal | None, looked: Looked) -> Refused:

@@ -20,7 +20,7 @@ from ...domain.errors import MecrisError
 from ..queue import Queue
 from .budget import router as budget
 from .calls import BEARER, Hall, written
-from .guard import OPEN, Guard, Limits
+from .guard import OPEN, App, Guard, Limits, Receive, Scope, Send
 from .ledger import cost, odometer
 from .problems import of_error, of_validation, problem
 from .records import audit, jobs, tokens
@@ -32,8 +32,8 @@ Questions are GET and may be asked `as_of` any moment. Orders are POST, are on d
 `Idempotency-Key`. Amounts are JSON numbers with all their digits. Problems are RFC 9457 documents with a stable `code`."""
 IDLE = 0.5
 """Seconds between two looks for jobs."""
-SLOW = 4
-"""Threads for what takes long: alerts on their way to slow targets, replays, streams that look for news."""
+ALERTS, PROOFS = 4, 2
+"""Threads for alerts on their way to slow targets, and for replays and verifications: nobody else waits for them."""
 _LOG = logging.getLogger("mecris")
 
 
@@ -58,9 +58,10 @@ def application(
         redirect_slashes=False,
     )
     app.state.closing = asyncio.Event()
-    app.state.hall = Hall(books, Queue(books), notify, CapacityLimiter(SLOW))
+    app.state.hall = Hall(books, Queue(books), notify, CapacityLimiter(ALERTS), CapacityLimiter(PROOFS))
     for router in (budget, cost, odometer, audit, jobs, tokens, _health(books)):
         app.include_router(router)
+    app.add_middleware(Heads)
     app.add_middleware(Guard, books=books, limits=limits, log=log)
     app.add_exception_handler(MecrisError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -68,6 +69,18 @@ def application(
     app.add_exception_handler(HTTPException, _http)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+class Heads:
+    """HEAD is GET without its body, which the server leaves out; a stream has no end, so it has no head either."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        is_head = scope.get("method") == "HEAD" and not scope["path"].endswith("/stream")
+        await self.app({**scope, "method": "GET"} if is_head else scope, receive, send)
 
 
 @asynccontextmanager
@@ -148,7 +161,7 @@ async def _http(request: Request, error: Exception) -> Response:
 def _no_such_method(request: Request) -> Response:
     paths = request.app.openapi()["paths"]
     here = [path for path in paths if compile_path(path)[0].match(request.url.path)]
-    takes = sorted({method.upper() for path in here for method in paths[path]})
+    takes = sorted({method.upper() for path in here for method in paths[path]}) or ["GET"]  # the description itself
     told = problem(405, "method", f"this address takes {' and '.join(takes)}, not {request.method}", _id(request))
     told.headers["Allow"] = ", ".join(takes)
     return told

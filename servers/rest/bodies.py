@@ -129,6 +129,10 @@ class NewPlug(Body):
     expected_usd: Annotated[
         Usd | None, Field(description="The amount that was looked at: refused when it would be another by now.")
     ] = None
+    expected_left_usd: Annotated[
+        Usd | None,
+        Field(description="What it was to leave unexplained: refused when that would be something else by now."),
+    ] = None
 
 
 class Why(Body):

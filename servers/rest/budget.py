@@ -66,9 +66,14 @@ async def cycles(call: Asking, as_of: AsOf = None, measured_by: MeasuredBy = Non
 
 
 @router.ask("/budget/status", s.Status)
-async def current_status(call: Asking, as_of: AsOf = None, measured_by: MeasuredBy = None) -> Response:
-    """How much is left of the cycle that today falls in; none or several are refused."""
-    return await call.ask(lambda books: books.status(as_of=as_of, measured_by=measured_by))
+async def current_status(
+    call: Asking,
+    cycle_id: Annotated[int | None, Query(ge=0, le=2**63 - 1, description="None: the one that today falls in.")] = None,
+    as_of: AsOf = None,
+    measured_by: MeasuredBy = None,
+) -> Response:
+    """How much is left of the cycle that today falls in, or of the one that is named; none or several are refused."""
+    return await call.ask(lambda books: books.status(cycle_id, as_of=as_of, measured_by=measured_by))
 
 
 @router.ask(f"{ONE}/forecast", s.CycleForecast)
@@ -187,4 +192,5 @@ async def look(cycle_id: Cycle, body: b.Look, call: Ordering) -> Response:
         200,
         ("look", cycle_id, str(body.threshold_percent), body.dry_run),
         lambda: books.alert(body.threshold_percent, cycle_id, notify=notify, dry_run=body.dry_run, recorded_by=by),
+        call.hall.alerts,
     )

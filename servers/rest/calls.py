@@ -34,7 +34,8 @@ class Hall(NamedTuple):
     books: Books
     queue: Queue
     notify: tuple[str, ...]
-    slow: CapacityLimiter
+    alerts: CapacityLimiter
+    proofs: CapacityLimiter
 
 
 class ExactRequest(Request):
@@ -77,9 +78,9 @@ class Call:
         self.request, self.token = request, token
         self.hall: Hall = request.app.state.hall
 
-    async def ask(self, question: Callable[[Books], Any], *, slow: bool = False) -> Response:
+    async def ask(self, question: Callable[[Books], Any], *, limiter: CapacityLimiter | None = None) -> Response:
         """Answer a question; it may wait for the disk, so it has a thread."""
-        answer = await to_thread.run_sync(question, self.hall.books, limiter=self.hall.slow if slow else None)
+        answer = await to_thread.run_sync(question, self.hall.books, limiter=limiter)
         return written(list(answer) if isinstance(answer, Iterable) and not isinstance(answer, dict | list) else answer)
 
     async def order(self, order: Command, status: int = 200, location: str | None = None) -> Response:
@@ -91,9 +92,11 @@ class Call:
         """Ask for work that is done later."""
         return written(await run_in_threadpool(ask), 202, "/jobs/{job_id}")
 
-    async def once(self, status: int, request: tuple[object, ...], do: Callable[[], Answer]) -> Response:
+    async def once(
+        self, status: int, request: tuple[object, ...], do: Callable[[], Answer], limiter: CapacityLimiter
+    ) -> Response:
         """Do what is no order, unless it was done under this key; it may take long, and others do not wait for it."""
-        answer = await to_thread.run_sync(self.hall.books.once, self.key, request, do, limiter=self.hall.slow)
+        answer = await to_thread.run_sync(self.hall.books.once, self.key, request, do, limiter=limiter)
         return written(answer, status)
 
     @property

@@ -37,7 +37,7 @@ OPEN = frozenset(("/health", "/ready"))
 """What may be asked without a token."""
 IN_URL = frozenset(("token", "access_token", "api_key", "apikey", "key", "authorization"))
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SECRET = re.compile(r"mecris_[0-9A-Za-z_-]{8,}")
+_SECRET = re.compile(r"mecris_[0-9a-f]{16}_[0-9A-Za-z_-]+")
 _LOG = logging.getLogger("mecris")
 
 
@@ -93,7 +93,7 @@ class Guard:
         if refused is not None:
             await refused(scope, receive, asked)
         else:
-            await self.app(_as_get(scope), _again(body, receive), asked)
+            await self.app(scope, _again(body, receive), asked)
 
     def _stopped(self, scope: Scope, headers: Headers, id: str) -> Response | None:
         """Why a request does not come in; None if it does."""
@@ -200,12 +200,6 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return once
-
-
-def _as_get(scope: Scope) -> Scope:
-    """HEAD is GET without its body, which the server leaves out; a stream has no end, so it has no head either."""
-    is_head = scope["method"] == "HEAD" and not scope["path"].endswith("/stream")
-    return {**scope, "method": "GET"} if is_head else scope
 
 
 def _query(scope: Scope) -> list[tuple[str, str]]:

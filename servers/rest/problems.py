@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from ...books.wording import in_one, slips
+from ...books.wording import for_programs, in_one, slips
 from ...domain.errors import (
     AmountRefused,
     Busy,
@@ -22,7 +22,6 @@ from ...domain.errors import (
     TimeRefused,
     Unavailable,
 )
-from ..wording import for_programs
 
 MEDIA = "application/problem+json"
 STATUS: tuple[tuple[type[MecrisError], int], ...] = (

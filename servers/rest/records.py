@@ -6,7 +6,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
@@ -85,7 +84,7 @@ async def follow(
 ) -> StreamingResponse:
     """Follow the log: what is there after `since`, then what is recorded, as it is recorded. Ends when the token does."""
     begin = since if last_event_id is None else int(last_event_id)
-    books, slow = call.hall.books, call.hall.slow
+    books = call.hall.books
     end = await run_in_threadpool(lambda: books.position)
     if begin is not None and begin > end:
         raise NotFound(f"there is no position {begin}: the log has 1 to {end}", code="position-not-found")
@@ -96,7 +95,7 @@ async def follow(
         silent = 0.0
         yield ": the log of the books\n\n"
         while not request.app.state.closing.is_set() and books.still_admits(call.token):
-            new = await to_thread.run_sync(_events_after, books, at, limiter=slow)
+            new = await run_in_threadpool(_events_after, books, at)
             if new:
                 at = new[-1]["position"]
                 yield "".join(map(_as_event, new))
@@ -133,7 +132,7 @@ async def verify(
     ] = None,
 ) -> Response:
     """Recompute the chain of the whole log; keep its head elsewhere."""
-    return await call.ask(lambda books: _verdict(books.verify(expect)), slow=True)
+    return await call.ask(lambda books: _verdict(books.verify(expect)), limiter=call.hall.proofs)
 
 
 @audit.order("/audit/replay", s.Replay)
@@ -146,7 +145,7 @@ async def replay(body: b.Nothing, call: AdministeringOrder) -> Response:
         examples = [d._asdict() for d in found.examples]
         return Answer(_verdict(books.verify()) | {"differences": found.differences, "examples": examples})
 
-    return await call.once(200, ("replay",), replayed)
+    return await call.once(200, ("replay",), replayed, call.hall.proofs)
 
 
 def _verdict(verdict: Any) -> dict[str, Any]:

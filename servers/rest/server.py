@@ -42,6 +42,8 @@ class Patient(HttpToolsProtocol):
                 self.transport.close()
                 return
         super().data_received(data)
+        if self._is_idle() and self._head_due is None and self.timeout_keep_alive_task is None:
+            self._await_head()  # bytes that begin no request keep no connection
 
     def on_message_begin(self) -> None:
         """The head of another request on the same connection begins."""
@@ -58,6 +60,9 @@ class Patient(HttpToolsProtocol):
         """Nothing is waited for."""
         self._head_is_here()
         super().connection_lost(exc)
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _await_head(self) -> None:
         self._head_bytes = 0
