@@ -24,7 +24,9 @@ HOW = (
     "- **The REST door**: `mecris serve` as a process of its own, and 16 clients in another one, each with a connection that stays open: "
     "every client sends `POST /budget/source` and waits for the answer, which comes when the reading is on disk. In turn with as "
     "many `INSERT`s of a row with the same bytes into plain SQLite, each committed by itself. The clients take a good part of the machine too. "
-    "The median over the rounds is shown.",
+    "The median over the rounds is shown. Where the server's time went, sampled on 2026-11-25 (py-spy, 19,200 requests): HTTP in Python (uvicorn, "
+    "Starlette, FastAPI's routing) 41 %, the wait for the disk 18 %, deciding and writing the orders 12 %, the guard (token, limits) 9 %, reading and "
+    "checking the request 8 %, the line in the log 6 %, the event loop 5 %. Sixteen waiting orders share one sync.",
 )
 CLIENTS = 16
 
