@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost, anthropic_usage
+from . import anthropic_cost, anthropic_usage, openai_costs
 from .reading import File
 
-FORMATS: Mapping[str, ModuleType] = {module.NAME: module for module in (anthropic_cost, anthropic_usage)}
+FORMATS: Mapping[str, ModuleType] = {module.NAME: module for module in (anthropic_cost, anthropic_usage, openai_costs)}
 """Each importer by the name of its format."""
 
 
