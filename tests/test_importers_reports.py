@@ -1,0 +1,86 @@
+"""What a sample of a report cannot show: digits beyond a float's, reports that say nothing, and pages that are broken."""
+
+import json
+from decimal import Decimal, localcontext
+
+import pytest
+
+from mecris.domain.errors import PayloadRefused
+from mecris.importers.formats import FORMATS, recognised
+from mecris.importers.kinds import Call, Charge
+from mecris.importers.pages import pages_of
+from mecris.importers.reading import File, dollars
+
+
+def file_of(*documents: object) -> File:
+    """JSON documents, one a line."""
+    return File.of("\n".join(map(json.dumps, documents)).encode())
+
+
+def test_zero_is_zero_however_it_is_written() -> None:
+    assert f"{dollars('0E-6176', 'amount'):f}" == "0"
+
+
+def test_cents_become_dollars_with_all_their_digits() -> None:
+    digits = "1234567890.12345678901234567890123456789012345"
+    with localcontext(prec=3):
+        assert str(dollars(digits, "amount", cents=True)) == "12345678.9012345678901234567890123456789012345"
+
+
+@pytest.mark.parametrize("cents", [True, False])
+def test_more_digits_than_can_be_summed_exactly_are_refused(*, cents: bool) -> None:
+    with pytest.raises(PayloadRefused, match="amount has 150 digits: too many for an amount"):
+        dollars("0." + "1" * 150, "amount", cents=cents)
+
+
+@pytest.mark.parametrize("name", ["anthropic-cost", "anthropic-usage", "openai-costs", "openai-usage"])
+def test_pages_without_results_are_no_report_that_could_be_told(name: str) -> None:
+    empty = file_of({"data": [{"starting_at": "2025-08-01T00:00:00Z", "start_time": 1, "results": []}]})
+    assert not FORMATS[name].recognises(empty)
+
+
+def test_a_line_that_is_no_page_makes_the_file_something_else() -> None:
+    page = {"data": [], "has_more": False}
+    assert pages_of(file_of(page, page)) == [page, page]
+    assert pages_of(file_of(page, {"data": 1})) == []
+    assert pages_of(File.of(b'{"data": []}\n{"data": [')) == []
+    assert pages_of(File.of(b'{"data": []}\n"\xff"\n{"data": []}')) == []
+
+
+def test_a_report_in_pages_is_the_same_as_the_pages_one_by_one() -> None:
+    pages = [
+        {
+            "data": [
+                {
+                    "start_time": 86400 * day,
+                    "end_time": 86400 * (day + 1),
+                    "results": [
+                        {
+                            "object": "organization.costs.result",
+                            "amount": {"value": "0.1", "currency": "usd"},
+                            "line_item": item,
+                        }
+                        for item in "aab"
+                    ],
+                }
+            ],
+            "has_more": day < 2,
+        }
+        for day in range(3)
+    ]
+    read = FORMATS["openai-costs"].read
+    together = [item for item in read(file_of(*pages)) if isinstance(item, Charge)]
+    apart = [item for page in pages for item in read(file_of(page)) if isinstance(item, Charge)]
+    assert together == apart
+    assert len({charge.key for charge in together}) == 9
+    assert sum(charge.usd for charge in together) == Decimal("0.9")
+
+
+def test_usage_and_costs_of_one_provider_are_told_apart() -> None:
+    bucket = {"starting_at": "2025-08-01T00:00:00Z", "ending_at": "2025-08-02T00:00:00Z"}
+    usage = {"data": [bucket | {"results": [{"uncached_input_tokens": 1, "output_tokens": 2}]}]}
+    cost = {"data": [bucket | {"results": [{"amount": "1", "currency": "USD"}]}]}
+    assert [i.NAME for i in recognised(file_of(usage))] == ["anthropic-usage"]
+    assert [i.NAME for i in recognised(file_of(cost))] == ["anthropic-cost"]
+    (call,) = (item for item in FORMATS["anthropic-usage"].read(file_of(usage)) if isinstance(item, Call))
+    assert (call.input_tokens, call.output_tokens) == (1, 2)
