@@ -9,8 +9,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ..domain.errors import PayloadRefused
+from .entries import entries_of, value_of
 from .kinds import Call, Item, Items, Remark, Report, each_of
-from .reading import File, Line, count, moment, read_json
+from .reading import File, Line, count, moment
 from .tokens import cache_written, model_of, require_any
 
 NAME, VERSION = "anthropic-messages", 1
@@ -54,30 +55,15 @@ def read(file: File) -> Items:
 
 
 def _entries(file: File) -> Iterator[tuple[int, Any]]:
-    """What stands in a file, numbered; a line that cannot be read is given as it is."""
-    first = next(_lines(file), None)
-    if first and isinstance(_value(first), Line | list):
-        try:
-            document = file.json
-            return enumerate(document if isinstance(document, list) else [document], 1)
-        except PayloadRefused:
-            pass  # its first line is broken, and others may not be
-    return ((line.number, value) for line in _lines(file) if (value := _value(line)) is not None)
-
-
-def _lines(file: File) -> Iterator[Line]:
-    return (line for line in file.lines() if line.text is None or line.text.strip())
+    return ((number, entry) for number, entry in entries_of(file, _value) if entry is not None)
 
 
 def _value(line: Line) -> Any:
-    """The JSON of a line, None if it only frames a stream, or the line itself if it cannot be read."""
+    """What stands in a line; None if it only frames the events of a stream."""
     text = (line.text or "").strip()
     if text.startswith((":", "event:", "id:", "retry:")):
         return None
-    try:
-        return read_json(text.removeprefix("data:"))
-    except PayloadRefused:
-        return line
+    return value_of(line._replace(text=text.removeprefix("data:")))
 
 
 def _put_together(entries: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..domain.errors import PayloadRefused
+from .entries import entries_of
 from .kinds import Remark, text_of
-from .reading import File, read_json
+from .reading import File
 
 
 class Result(NamedTuple):
@@ -19,23 +19,8 @@ class Result(NamedTuple):
 
 def pages_of(file: File) -> list[dict[str, Any]]:
     """Every page of a file: objects with a list `data`; empty if it is something else."""
-    try:
-        found = file.json
-    except PayloadRefused:
-        return _pages_by_line(file)
-    pages = found if isinstance(found, list) else [found]
-    return pages if all(map(_is_page, pages)) else []
-
-
-def _pages_by_line(file: File) -> list[dict[str, Any]]:
     pages = []
-    for line in file.lines():
-        if line.text is not None and not line.text.strip():
-            continue
-        try:
-            page = read_json(line.text or "")
-        except PayloadRefused:
-            return []
+    for _, page in entries_of(file):
         if not _is_page(page):
             return []  # at once: a large file of something else is not to be read to its end
         pages.append(page)

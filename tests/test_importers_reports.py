@@ -1,5 +1,6 @@
 """What a sample of a report cannot show: digits beyond a float's, reports that say nothing, and pages that are broken."""
 
+import io
 import json
 from decimal import Decimal, localcontext
 
@@ -7,9 +8,9 @@ import pytest
 
 from mecris.domain.errors import PayloadRefused
 from mecris.importers.formats import FORMATS, recognised
-from mecris.importers.kinds import Call, Charge
+from mecris.importers.kinds import Call, Charge, Unreadable
 from mecris.importers.pages import pages_of
-from mecris.importers.reading import File, dollars
+from mecris.importers.reading import LONGEST_LINE, File, dollars
 
 
 def file_of(*documents: object) -> File:
@@ -84,3 +85,54 @@ def test_usage_and_costs_of_one_provider_are_told_apart() -> None:
     assert [i.NAME for i in recognised(file_of(cost))] == ["anthropic-cost"]
     (call,) = (item for item in FORMATS["anthropic-usage"].read(file_of(usage)) if isinstance(item, Call))
     assert (call.input_tokens, call.output_tokens) == (1, 2)
+
+
+def test_a_large_file_of_something_else_is_not_read_to_its_end() -> None:
+    class Watched(io.BytesIO):
+        given = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            found = super().read(size)
+            self.given += len(found)
+            return found
+
+        def readline(self, size: int | None = -1, /) -> bytes:
+            found = super().readline(size)
+            self.given += len(found)
+            return found
+
+    content = Watched(b'{"type": "other"}\n' * 1_000_000)
+    assert recognised(File("large.jsonl", content)) == []
+    assert 0 < content.given < 1 << 20
+
+
+def test_answers_after_a_broken_first_line_count() -> None:
+    answer = {"id": "msg_1", "type": "message", "created_at": 1, "usage": {"input_tokens": 1, "output_tokens": 2}}
+    file = File.of(b'{"id": "msg_0", "type": "mess\n' + json.dumps(answer).encode())
+    assert [i.NAME for i in recognised(file)] == ["anthropic-messages"]
+    broken, call = FORMATS["anthropic-messages"].read(file)
+    assert broken == Unreadable(1, "the line is not JSON")
+    assert isinstance(call, Call)
+    assert (call.key, call.input_tokens, call.output_tokens) == ("msg_1", 1, 2)
+
+
+def test_an_answer_in_a_line_too_long_to_read_is_told() -> None:
+    answer = {"id": "msg_1", "type": "message", "created_at": 1, "usage": {"input_tokens": 1, "output_tokens": 2}}
+    long = answer | {"content": "x" * LONGEST_LINE}
+    call, told = FORMATS["anthropic-messages"].read(file_of(answer, long))
+    assert isinstance(call, Call)
+    assert told == Unreadable(2, "the line is longer than 4 MiB")
+
+
+def test_thinking_is_part_of_the_output_and_never_added() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 8}}
+    (call,) = FORMATS["anthropic-messages"].read(
+        file_of({"id": "msg_1", "type": "message", "created_at": 1, "usage": usage})
+    )
+    assert isinstance(call, Call)
+    assert call.output_tokens == 9
+
+
+def test_a_file_with_nothing_in_it_is_of_no_format() -> None:
+    for content in (b"", b"\n\n", b"[]", b"{}", b"null", b"data:", b"data: [DONE]\n"):
+        assert recognised(File.of(content)) == []
