@@ -136,3 +136,14 @@ def test_thinking_is_part_of_the_output_and_never_added() -> None:
 def test_a_file_with_nothing_in_it_is_of_no_format() -> None:
     for content in (b"", b"\n\n", b"[]", b"{}", b"null", b"data:", b"data: [DONE]\n"):
         assert recognised(File.of(content)) == []
+
+
+def test_a_cost_report_with_a_broken_bucket_still_counts_the_rest() -> None:
+    bucket = {"starting_at": "2025-08-01T00:00:00Z", "ending_at": "2025-08-02T00:00:00Z"}
+    lines = [{"amount": "1", "currency": "USD", "a_new_dimension": name} for name in ("left", "right")]
+    file = file_of({"data": [None, {"results": None}, bucket | {"results": lines}]})
+    assert [i.NAME for i in recognised(file)] == ["anthropic-cost"]
+    items = list(FORMATS["anthropic-cost"].read(file))
+    assert [item.line for item in items if isinstance(item, Unreadable)] == [1, 2]
+    charges = {item.key: item.usd for item in items if isinstance(item, Charge)}
+    assert list(charges.values()) == [Decimal("0.01"), Decimal("0.01")]
