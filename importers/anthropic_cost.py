@@ -4,11 +4,10 @@ One page, several pages in an array, or one page a line. A bucket ends where the
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..domain.errors import PayloadRefused
-from .kinds import Charge, Items, Remark, Report, each, text_of
-from .pages import pages_of, unfinished
+from .kinds import Charge, Items, Remark, Report, each
+from .pages import Result, pages_of, results_of, unfinished
 from .reading import File, dollars, moment
 
 NAME, VERSION = "anthropic-cost", 1
@@ -21,11 +20,11 @@ DIMENSIONS = (
 def recognises(file: File) -> bool:
     """Buckets whose results have an amount and a currency."""
     return any(
-        isinstance(result, dict) and "amount" in result and "currency" in result and "object" not in result
-        for page in pages_of(file)
-        for bucket in page["data"]
-        if isinstance(bucket, dict) and "starting_at" in bucket
-        for result in bucket.get("results") or ()
+        isinstance(result.fields, dict)
+        and {"amount", "currency"} <= result.fields.keys()
+        and "object" not in result.fields
+        and "starting_at" in result.bucket
+        for result in results_of(pages_of(file), ())
     )
 
 
@@ -37,16 +36,14 @@ def report(file: File) -> Report:
 def read(file: File) -> Items:
     """A charge for each line of each bucket."""
     pages = pages_of(file)
-    lines = ((b, r) for page in pages for b in page["data"] for r in b.get("results") or ())
-    yield from each(lines, _charge)
+    yield from each(results_of(pages, DIMENSIONS), _charge)
     yield from unfinished(pages)
     yield Remark("Priority Tier is not in this report")
 
 
-def _charge(line: tuple[Any, Any]) -> Iterator[Charge]:
-    bucket, result = line
-    if str(result.get("currency", "USD")).upper() != "USD":
-        raise PayloadRefused(f"the amount is in {result['currency']}: only US dollars can be read")
+def _charge(result: Result) -> Iterator[Charge]:
+    bucket, fields = result.bucket, result.fields
+    if str(fields.get("currency", "USD")).upper() != "USD":
+        raise PayloadRefused(f"the amount is in {fields['currency']}: only US dollars can be read")
     start, end = moment(bucket.get("starting_at"), "starting_at"), moment(bucket.get("ending_at"), "ending_at")
-    key = "|".join([start.isoformat(), *(text_of(result.get(name)) for name in DIMENSIONS)])
-    yield Charge(key, start, end, dollars(result.get("amount"), "amount", cents=True))
+    yield Charge(f"{start.isoformat()}|{result.key}", start, end, dollars(fields.get("amount"), "amount", cents=True))

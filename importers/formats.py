@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost
+from . import anthropic_cost, anthropic_messages, anthropic_usage, openai_costs, openai_usage
 from .reading import File
 
-FORMATS: Mapping[str, ModuleType] = {module.NAME: module for module in (anthropic_cost,)}
+FORMATS: Mapping[str, ModuleType] = {
+    module.NAME: module for module in (anthropic_cost, anthropic_messages, anthropic_usage, openai_costs, openai_usage)
+}
 """Each importer by the name of its format."""
 
 

@@ -104,7 +104,12 @@ class Importer(Protocol):
 
 def each(entries: Iterable[T], read_one: Callable[[T], Iterable[Item]]) -> Items:
     """Read entry by entry; one that cannot be read is told with its number, and the others count."""
-    for number, entry in enumerate(entries, 1):
+    return each_of(enumerate(entries, 1), read_one)
+
+
+def each_of(numbered: Iterable[tuple[int, T]], read_one: Callable[[T], Iterable[Item]]) -> Items:
+    """The same, for entries that have numbers, such as those of their lines."""
+    for number, entry in numbered:
         try:
             yield from list(read_one(entry))
         except MecrisError as refused:

@@ -1,25 +1,57 @@
-"""Answers that come in pages: one page, an array of pages, or one page a line."""
+"""Answers that come in pages: one page, an array of pages, or one page a line. A page has buckets, and a bucket results."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..domain.errors import PayloadRefused
-from .kinds import Remark
-from .reading import File, read_json
+from .entries import entries_of
+from .kinds import Remark, text_of
+from .reading import File
+
+
+class Result(NamedTuple):
+    """A result, the bucket it is of, and what tells it from the others of that bucket."""
+
+    bucket: dict[str, Any]
+    fields: dict[str, Any]
+    key: str
 
 
 def pages_of(file: File) -> list[dict[str, Any]]:
     """Every page of a file: objects with a list `data`; empty if it is something else."""
-    try:
-        found = file.json
-    except PayloadRefused:
-        try:
-            found = [read_json(line.text) for line in file.lines() if line.text and line.text.strip()]
-        except PayloadRefused:
-            return []
-    pages = found if isinstance(found, list) else [found]
-    is_paged = all(isinstance(page, dict) and isinstance(page.get("data"), list) for page in pages)
-    return pages if pages and is_paged else []
+    pages = []
+    for _, page in entries_of(file):
+        if not _is_page(page):
+            return []  # at once: a large file of something else is not to be read to its end
+        pages.append(page)
+    return pages
+
+
+def _is_page(page: Any) -> bool:
+    return isinstance(page, dict) and isinstance(page.get("data"), list)
+
+
+def results_of(pages: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> Iterator[Result]:
+    """Every result of every bucket; a bucket or result that is not of that shape is given too, so that it can be told.
+
+    Results of one bucket that agree in all dimensions differ in one that is not known here: the second is not the first.
+    """
+    for page in pages:
+        for bucket in page["data"]:
+            seen = Counter[str]()
+            for result in _results(bucket):
+                key = _key(result, dimensions)
+                seen[key] += 1
+                yield Result(bucket, result, key if seen[key] == 1 else f"{key}|{seen[key]}")
+
+
+def _results(bucket: Any) -> list[Any]:
+    results = bucket.get("results") if isinstance(bucket, dict) else None
+    return results if isinstance(results, list) else [None]
+
+
+def _key(result: Any, dimensions: Sequence[str]) -> str:
+    return "|".join(text_of(result.get(name)) for name in dimensions) if isinstance(result, dict) else ""
 
 
 def unfinished(pages: Sequence[dict[str, Any]]) -> Iterator[Remark]:

@@ -4,11 +4,12 @@ import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, Inexact, InvalidOperation
 from functools import cached_property
 from typing import IO, Any, NamedTuple
 
 from ..domain.errors import PayloadRefused
+from ..domain.money import EXACT, ZERO
 
 HEAD = 64 << 10
 """Bytes by which a file is recognised."""
@@ -154,7 +155,10 @@ def dollars(value: Any, what: str, *, cents: bool = False) -> Decimal:
         raise PayloadRefused(f"{what} {str(value)[:40]!r} is no amount") from None
     if not read.is_finite() or abs(read) >= FAR or (read and read.adjusted() < -40):
         raise PayloadRefused(f"{what} {str(value)[:40]} is out of range")
-    return read.scaleb(-2) if cents else read
+    try:
+        return read.scaleb(-2 if cents else 0, EXACT) if read else ZERO
+    except Inexact:
+        raise PayloadRefused(f"{what} has {len(read.as_tuple().digits)} digits: too many for an amount") from None
 
 
 def count(value: Any, what: str) -> int:

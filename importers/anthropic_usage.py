@@ -1,0 +1,56 @@
+"""Anthropic's Admin API: the usage report of messages (`/v1/organizations/usage_report/messages`), in tokens.
+
+One page, several pages in an array, or one page a line. A bucket ends where the next begins, and may be empty.
+"""
+
+from collections.abc import Iterator
+
+from .kinds import Call, Items, Remark, Report, each
+from .pages import Result, pages_of, results_of, unfinished
+from .reading import File, count, moment
+from .tokens import cache_written, model_of, require_any
+
+NAME, VERSION = "anthropic-usage", 1
+RUN = "anthropic usage report"
+DIMENSIONS = (
+    "account_id", "api_key_id", "workspace_id", "service_account_id", "model", "service_tier", "context_window",
+    "inference_geo", "speed",
+)  # fmt: skip
+"""What tells one result of a bucket from another; null when it was not grouped by, or truly null."""
+
+
+def recognises(file: File) -> bool:
+    """Buckets whose results have uncached input tokens."""
+    return any(
+        isinstance(result.fields, dict) and "uncached_input_tokens" in result.fields and "starting_at" in result.bucket
+        for result in results_of(pages_of(file), ())
+    )
+
+
+def report(file: File) -> Report:
+    """What the API says was used."""
+    return Report("claude", RUN)
+
+
+def read(file: File) -> Items:
+    """The tokens of each result of each bucket."""
+    pages = pages_of(file)
+    yield from each(results_of(pages, DIMENSIONS), _call)
+    yield from unfinished(pages)
+    yield Remark("code execution is not in this report: the cost report has it")
+    yield Remark("a report of the same days with another group_by or bucket_width counts them again: keep to one")
+
+
+def _call(result: Result) -> Iterator[Call]:
+    start, fields = moment(result.bucket.get("starting_at"), "starting_at"), result.fields
+    require_any(fields, "uncached_input_tokens", "cache_read_input_tokens", "cache_creation", "output_tokens")
+    yield Call(
+        key=f"{start.isoformat()}|{result.key}",
+        run=RUN,
+        at=start,
+        model=model_of(fields),
+        input_tokens=count(fields.get("uncached_input_tokens"), "uncached_input_tokens"),
+        output_tokens=count(fields.get("output_tokens"), "output_tokens"),
+        cache_read_tokens=count(fields.get("cache_read_input_tokens"), "cache_read_input_tokens"),
+        cache_write_tokens=cache_written(fields.get("cache_creation")),
+    )
