@@ -9,7 +9,9 @@ from .reading import File, read_json
 
 
 def pages_of(file: File) -> list[dict[str, Any]]:
-    """Every page of a file: objects with a list `data`; empty if it is something else."""
+    """Every page of a file: objects with a list `data`; empty if it is something else, which its first line can show."""
+    if not _paged(file.first_json):
+        return []
     try:
         found = file.json
     except PayloadRefused:
@@ -17,9 +19,12 @@ def pages_of(file: File) -> list[dict[str, Any]]:
             found = [read_json(line.text) for line in file.lines() if line.text and line.text.strip()]
         except PayloadRefused:
             return []
+    return _paged(found)
+
+
+def _paged(found: Any) -> list[dict[str, Any]]:
     pages = found if isinstance(found, list) else [found]
-    is_paged = all(isinstance(page, dict) and isinstance(page.get("data"), list) for page in pages)
-    return pages if pages and is_paged else []
+    return pages if all(isinstance(page, dict) and isinstance(page.get("data"), list) for page in pages) else []
 
 
 def unfinished(pages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
