@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost
+from . import anthropic_cost, claude_code
+from .kinds import WRONG_SHAPE
 from .reading import File
 
-FORMATS: Mapping[str, ModuleType] = {module.NAME: module for module in (anthropic_cost,)}
+FORMATS: Mapping[str, ModuleType] = {module.NAME: module for module in (anthropic_cost, claude_code)}
 """Each importer by the name of its format."""
 
 
@@ -19,5 +20,5 @@ def recognised(file: File) -> list[ModuleType]:
 def _takes(importer: ModuleType, file: File) -> bool:
     try:
         return bool(importer.recognises(file))
-    except (MecrisError, AttributeError, KeyError, TypeError, ValueError):
+    except (MecrisError, *WRONG_SHAPE):
         return False
