@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost, claude_code
+from . import anthropic_cost, claude_code, litellm
 from .kinds import WRONG_SHAPE
 from .reading import File
 
-FORMATS: Mapping[str, ModuleType] = {module.NAME: module for module in (anthropic_cost, claude_code)}
+FORMATS: Mapping[str, ModuleType] = {module.NAME: module for module in (anthropic_cost, claude_code, litellm)}
 """Each importer by the name of its format."""
 
 
