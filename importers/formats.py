@@ -4,11 +4,29 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost, anthropic_messages, anthropic_usage, openai_costs, openai_usage
+from . import (
+    anthropic_cost,
+    anthropic_messages,
+    anthropic_usage,
+    claude_code,
+    litellm,
+    openai_costs,
+    openai_usage,
+)
+from .kinds import WRONG_SHAPE
 from .reading import File
 
 FORMATS: Mapping[str, ModuleType] = {
-    module.NAME: module for module in (anthropic_cost, anthropic_messages, anthropic_usage, openai_costs, openai_usage)
+    module.NAME: module
+    for module in (
+        claude_code,
+        litellm,
+        anthropic_cost,
+        anthropic_usage,
+        anthropic_messages,
+        openai_costs,
+        openai_usage,
+    )
 }
 """Each importer by the name of its format."""
 
@@ -21,5 +39,5 @@ def recognised(file: File) -> list[ModuleType]:
 def _takes(importer: ModuleType, file: File) -> bool:
     try:
         return bool(importer.recognises(file))
-    except (MecrisError, AttributeError, KeyError, TypeError, ValueError):
+    except (MecrisError, *WRONG_SHAPE):
         return False

@@ -10,6 +10,9 @@ from .reading import File
 
 T = TypeVar("T")
 MANUAL, REALTIME = "manual", "realtime"
+WRONG_SHAPE = (AttributeError, KeyError, TypeError, ValueError, IndexError)
+"""What reading an entry raises when it is not built as its format says."""
+NO_SHAPE = "the entry is not of the shape that this format has"
 
 
 class Report(NamedTuple):
@@ -114,8 +117,8 @@ def each_of(numbered: Iterable[tuple[int, T]], read_one: Callable[[T], Iterable[
             yield from list(read_one(entry))
         except MecrisError as refused:
             yield Unreadable(number, refused.message)
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError):
-            yield Unreadable(number, "the entry is not of the shape that this format has")
+        except WRONG_SHAPE:
+            yield Unreadable(number, NO_SHAPE)
 
 
 def text_of(value: Any) -> str:

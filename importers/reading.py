@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, Inexact, InvalidOperation
@@ -20,6 +22,10 @@ LONGEST_LINE = 4 << 20
 DEEPEST = 60
 """Brackets within brackets."""
 FAR = Decimal(10) ** 12
+LONGEST_WORD = 180
+"""Characters of a name, which may become a part of a longer one."""
+NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^"\[\]{}]+|"', re.DOTALL)
+"""Texts, with the brackets in them, and all that is between brackets."""
 
 
 class Line(NamedTuple):
@@ -80,18 +86,26 @@ class File:
 
     def lines(self) -> Iterator[Line]:
         """Line by line, in bounded memory. A last line without an end is given too."""
+        for number, raw in self.raw_lines():
+            if raw is None:
+                yield Line(number, None, f"the line is longer than {LONGEST_LINE >> 20} MiB")
+                continue
+            try:
+                yield Line(number, raw.decode())
+            except UnicodeDecodeError as error:
+                yield Line(number, None, f"the line is not valid UTF-8 (byte {error.start})")
+
+    def raw_lines(self) -> Iterator[tuple[int, bytes | None]]:
+        """Line by line as bytes, counted from 1, without a mark at the beginning; None in place of one that is too long."""
         self._stream.seek(0)
         number = 0
         while raw := self._stream.readline(LONGEST_LINE):
             number += 1
             if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
                 self._skip_line()
-                yield Line(number, None, f"the line is longer than {LONGEST_LINE >> 20} MiB")
-                continue
-            try:
-                yield Line(number, raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except UnicodeDecodeError as error:
-                yield Line(number, None, f"the line is not valid UTF-8 (byte {error.start})")
+                yield number, None
+            else:
+                yield number, raw.removeprefix(BOM_UTF8) if number == 1 else raw
 
     def _skip_line(self) -> None:
         while (rest := self._stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
@@ -115,34 +129,30 @@ def read_json(text: str) -> Any:
     try:
         if too_deep(text):
             raise PayloadRefused("the JSON is nested too deep: nothing here is")
-        return json.loads(text, parse_float=Decimal, parse_constant=_no_number)
+        return DECODER.decode(text)
     except (ValueError, RecursionError, InvalidOperation) as error:
         told = f"{error.msg} (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else str(error)  # fmt: skip
         raise PayloadRefused(f"this is not JSON: {told}") from None
 
 
 def too_deep(text: str) -> bool:
-    """Are there more brackets open at once than any format has? Brackets in texts count too: then it reads on to be sure."""
+    """Are there more brackets open at once than any format has?"""
     if text.count("[") + text.count("{") <= DEEPEST:
         return False
     depth = 0
-    in_text = escaped = False
-    for c in text:
-        if in_text:
-            in_text, escaped = escaped or c != '"', c == "\\" and not escaped
-        elif c == '"':
-            in_text = True
-        elif c in "[{":
-            depth += 1
-            if depth > DEEPEST:
-                return True
-        elif c in "]}":
-            depth -= 1
+    for bracket in NO_BRACKETS.sub("", text):
+        depth += 1 if bracket in "[{" else -1
+        if depth > DEEPEST:
+            return True
     return False
 
 
 def _no_number(text: str) -> Any:
     raise ValueError(f"{text} is no number")
+
+
+DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number)
+"""Reads JSON with all the digits of its numbers; made once, since that takes as long as a line does."""
 
 
 def dollars(value: Any, what: str, *, cents: bool = False) -> Decimal:
@@ -163,6 +173,8 @@ def dollars(value: Any, what: str, *, cents: bool = False) -> Decimal:
 
 def count(value: Any, what: str) -> int:
     """A number of tokens or calls; missing is 0."""
+    if type(value) is int and 0 <= value < 2**63:
+        return value
     if value is None:
         return 0
     if isinstance(value, Decimal) and value == value.to_integral_value() and value < 2**63:
@@ -179,7 +191,18 @@ def moment(value: Any, what: str) -> datetime:
             return datetime.fromtimestamp(value, UTC)
         if isinstance(value, str):
             read = datetime.fromisoformat(value.strip())
+            if read.tzinfo is UTC:
+                return read
             return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         pass
     raise PayloadRefused(f"{what} {str(value)[:40]!r} is no moment")
+
+
+def word(value: Any, what: str, longest: int = LONGEST_WORD) -> str | None:
+    """An identifier or a name; None if it is empty, or no text. Refuses what no ledger would keep."""
+    if not isinstance(value, str) or not value:
+        return None
+    if len(value) > longest or not value.isprintable():
+        raise PayloadRefused(f"{what} {value[:40]!a} is no name")
+    return value

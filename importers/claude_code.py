@@ -1,0 +1,175 @@
+"""Claude Code's session logs (`~/.claude/projects/**/*.jsonl`): what the client wrote down of each answer, for itself.
+
+An answer has a line for each of its blocks, with counts that grow, and resumed sessions and side questions copy lines. Copies
+are known by `message.id` alone: the API gives each answer its own, so a `requestId` adds nothing, is missing from some versions,
+and differs where a side question replays an answer. Answers of other servers may break that, which is told.
+"""
+
+from decimal import Decimal
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from ..domain.errors import MecrisError
+from .jsonl import Entry, entries, first_objects
+from .kinds import NO_SHAPE, WRONG_SHAPE, Call, Items, Remark, Report, Unreadable
+from .reading import File, count, dollars, moment, word
+
+NAME, VERSION = "claude-code", 1
+SYNTHETIC = "<synthetic>"
+OTHER_TYPES = ("file-history-snapshot", "queue-operation")
+"""Types of lines that say nothing of their session."""
+HELD = 20_000
+"""Answers that are held until all their copies are seen; copies farther apart are given one by one."""
+
+
+def recognises(file: File) -> bool:
+    """Lines of a session, or ones with a usage and a time; a first line may be too long to be read here."""
+    if b"\n" not in file.head and b'"parentUuid":' in file.head and b'"sessionId":' in file.head:
+        return True
+    return any(_is_of_session(entry) for entry in first_objects(file))
+
+
+def _is_of_session(entry: dict[str, Any]) -> bool:
+    message = entry.get("message")
+    usage = message.get("usage") if isinstance(message, dict) else None
+    return (
+        ("timestamp" in entry and isinstance(usage, dict) and "input_tokens" in usage)
+        or ("type" in entry and "sessionId" in entry and ("uuid" in entry or entry["type"] in OTHER_TYPES))
+        or (entry.get("type") == "summary" and "leafUuid" in entry)
+        or (entry.get("type") == "file-history-snapshot" and "snapshot" in entry)
+    )
+
+
+def report(file: File) -> Report:
+    """Tokens that the client noted; what they cost is an estimate."""
+    return Report("claude", "claude code", estimate=True)
+
+
+def read(file: File) -> Items:
+    """A call for each answer, in the best of its copies."""
+    log = _Log()
+    for entry in entries(file):
+        if wrong := log.take(entry):
+            yield wrong
+        if len(log.held) >= HELD:
+            yield from log.held.values()
+            log.forget()
+    yield from log.held.values()
+    yield from log.remarks()
+
+
+class _Log:
+    """The answers of a file, in the best copy so far, and what was passed over."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Call] = {}
+        self._requests: dict[str, str] = {}
+        self._unanswered = self._ambiguous = 0
+
+    def forget(self) -> None:
+        """Start with the next answers."""
+        self.held.clear()
+        self._requests.clear()
+
+    def take(self, entry: Entry) -> Unreadable | None:
+        """Keep what a line says, or tell why it cannot be read."""
+        if entry.reason:
+            return Unreadable(entry.number, entry.reason)
+        try:
+            self._keep(entry.value, entry.raw)
+        except MecrisError as refused:
+            return Unreadable(entry.number, refused.message)
+        except WRONG_SHAPE:
+            return Unreadable(entry.number, NO_SHAPE)
+        return None
+
+    def _keep(self, line: dict[str, Any], raw: bytes) -> None:
+        message = line.get("message")
+        usage = message.get("usage") if isinstance(message, dict) else None
+        if not isinstance(message, dict) or usage is None:
+            return
+        if message.get("model") == SYNTHETIC or line.get("isApiErrorMessage"):
+            self._unanswered += 1
+            return
+        call = _call(line, message, usage, raw)
+        known = self.held.get(call.key)
+        self.held[call.key] = _merged(known, call) if known else call
+        self._compare_request(call, line)
+
+    def _compare_request(self, call: Call, line: dict[str, Any]) -> None:
+        request = line.get("requestId")
+        if isinstance(request, str) and not line.get("isSidechain"):
+            self._ambiguous += self._requests.setdefault(call.key, request) != request
+
+    def remarks(self) -> Items:
+        """What a person should know of these logs, and of this one."""
+        yield Remark(
+            "these logs are what the client noted itself: counts may be placeholders, and calls may be missing"
+        )
+        if self._unanswered:
+            yield Remark(f"lines that no model answered (synthetic, or API errors), passed over: {self._unanswered}")
+        if self._ambiguous:
+            yield Remark(f"copies that name another request than the first one, counted as the same: {self._ambiguous}")
+
+
+def _call(line: dict[str, Any], message: dict[str, Any], usage: dict[str, Any], raw: bytes) -> Call:
+    written, read = _cache_writes(usage), count(usage.get("cache_read_input_tokens"), "cache_read_input_tokens")
+    uncached = count(usage.get("input_tokens"), "input_tokens")
+    output = count(usage.get("output_tokens"), "output_tokens")
+    return Call(
+        _key(line, message, raw),
+        _run(line.get("sessionId")),
+        moment(line.get("timestamp"), "timestamp"),
+        _model(message.get("model")),
+        uncached,
+        output,
+        read,
+        written,
+        _cost(line),
+        f"{0 if line.get('isSidechain') else 1}|{uncached + output + read + written:020d}|{0 if usage.get('speed') is None else 1}",
+    )
+
+
+@lru_cache(1024)
+def _run(session: Any) -> str:
+    return f"claude-code {name}" if (name := word(session, "sessionId")) else "claude-code"
+
+
+@lru_cache(1024)
+def _model(name: Any) -> str | None:
+    return word(name, "model")
+
+
+def _key(line: dict[str, Any], message: dict[str, Any], raw: bytes) -> str:
+    if id := word(message.get("id"), "message.id"):
+        return id
+    if uuid := word(line.get("uuid"), "uuid"):
+        return f"uuid|{uuid}"
+    return f"line|{blake2b(raw.strip(), digest_size=16).hexdigest()}"
+
+
+def _cache_writes(usage: dict[str, Any]) -> int:
+    parts = usage.get("cache_creation")
+    if not parts:
+        return count(usage.get("cache_creation_input_tokens"), "cache_creation_input_tokens")
+    five, hour = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
+    return count(parts.get(five), five) + count(parts.get(hour), hour)
+
+
+def _cost(line: dict[str, Any]) -> Decimal | None:
+    cost = line.get("costUSD")
+    return None if cost is None else dollars(cost, "costUSD")
+
+
+def _merged(one: Call, other: Call) -> Call:
+    """Take the better copy, with the time of the first; of equal ones the same in whatever order they come."""
+    best = one if one.rank > other.rank else other
+    if one.rank == other.rank:
+        best = max(one, other, key=_order)
+    first = min(one.at, other.at)
+    return best if best.at == first else best._replace(at=first)
+
+
+def _order(call: Call) -> tuple[Any, ...]:
+    return (call.run, call.model or "", *call[4:8], str(call.usd))
