@@ -18,7 +18,8 @@ LONGEST_LINE = 4 << 20
 """Bytes of one line; a longer one is not read."""
 DEEPEST = 60
 """Brackets within brackets."""
-FAR = Decimal(10) ** 12
+FAR, SMALLEST = Decimal(10) ** 12, 60
+"""An amount is less than `FAR` and has at most `SMALLEST` places: so sums of amounts stay exact."""
 
 
 class Line(NamedTuple):
@@ -152,7 +153,7 @@ def dollars(value: Any, what: str, *, cents: bool = False) -> Decimal:
         read = Decimal(value)
     except (InvalidOperation, ValueError):
         raise PayloadRefused(f"{what} {str(value)[:40]!r} is no amount") from None
-    if not read.is_finite() or abs(read) >= FAR or (read and read.adjusted() < -40):
+    if not read.is_finite() or abs(read) >= FAR or read.as_tuple().exponent < -SMALLEST:  # type: ignore[operator]
         raise PayloadRefused(f"{what} {str(value)[:40]} is out of range")
     return read.scaleb(-2) if cents else read
 
@@ -179,3 +180,10 @@ def moment(value: Any, what: str) -> datetime:
     except (ValueError, OverflowError, OSError):
         pass
     raise PayloadRefused(f"{what} {str(value)[:40]!r} is no moment")
+
+
+def day(value: Any, what: str) -> datetime:
+    """The beginning of a day in UTC, from ISO 8601 text with or without a time."""
+    if not isinstance(value, str):
+        raise PayloadRefused(f"{what} {str(value)[:40]!r} is no day")
+    return moment(value, what).replace(hour=0, minute=0, second=0, microsecond=0)
