@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost
+from . import anthropic_cost, openrouter_activity
 from .reading import File
 
-FORMATS: Mapping[str, ModuleType] = {module.NAME: module for module in (anthropic_cost,)}
+FORMATS: Mapping[str, ModuleType] = {
+    module.NAME: module
+    for module in (
+        anthropic_cost,
+        openrouter_activity,
+    )
+}
 """Each importer by the name of its format."""
 
 
