@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost, openrouter_activity, openrouter_generations
+from . import anthropic_cost, openrouter_activity, openrouter_credits, openrouter_generations
 from .reading import File
 
 FORMATS: Mapping[str, ModuleType] = {
@@ -12,6 +12,7 @@ FORMATS: Mapping[str, ModuleType] = {
     for module in (
         anthropic_cost,
         openrouter_activity,
+        openrouter_credits,
         openrouter_generations,
     )
 }
