@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost, openrouter_activity, openrouter_credits, openrouter_generations
+from . import anthropic_cost, ccusage, openrouter_activity, openrouter_credits, openrouter_generations
 from .reading import File
 
 FORMATS: Mapping[str, ModuleType] = {
     module.NAME: module
     for module in (
         anthropic_cost,
+        ccusage,
         openrouter_activity,
         openrouter_credits,
         openrouter_generations,
