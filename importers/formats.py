@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost, ccusage, openrouter_activity, openrouter_credits, openrouter_generations
+from . import anthropic_cost, ccusage, openrouter_activity, openrouter_credits, openrouter_generations, payload
 from .reading import File
 
 FORMATS: Mapping[str, ModuleType] = {
@@ -15,6 +15,7 @@ FORMATS: Mapping[str, ModuleType] = {
         openrouter_activity,
         openrouter_credits,
         openrouter_generations,
+        payload,
     )
 }
 """Each importer by the name of its format."""
