@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ..domain.errors import MecrisError
-from . import anthropic_cost, ccusage, openrouter_activity, openrouter_credits, openrouter_generations, payload
+from . import (
+    anthropic_cost,
+    ccusage,
+    openrouter_activity,
+    openrouter_credits,
+    openrouter_generations,
+    payload,
+    plain_csv,
+)
 from .reading import File
 
 FORMATS: Mapping[str, ModuleType] = {
@@ -16,6 +24,7 @@ FORMATS: Mapping[str, ModuleType] = {
         openrouter_credits,
         openrouter_generations,
         payload,
+        plain_csv,
     )
 }
 """Each importer by the name of its format."""
