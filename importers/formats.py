@@ -7,6 +7,7 @@ from ..domain.errors import MecrisError
 from . import (
     anthropic_cost,
     ccusage,
+    dashboard,
     openrouter_activity,
     openrouter_credits,
     openrouter_generations,
@@ -20,6 +21,7 @@ FORMATS: Mapping[str, ModuleType] = {
     for module in (
         anthropic_cost,
         ccusage,
+        dashboard,
         openrouter_activity,
         openrouter_credits,
         openrouter_generations,
