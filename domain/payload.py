@@ -13,7 +13,7 @@ from .money import dollars, usd
 LIMIT = 64 * 1024
 """Bytes of UTF-8 that are kept with a reading."""
 
-_INLINE = frozenset(
+INLINE = frozenset(
     [
         "a",
         "abbr",
@@ -48,7 +48,8 @@ _INLINE = frozenset(
         "wbr",
     ]
 )
-_SHIFTED = frozenset(("sub", "sup"))
+"""Tags inside a line: what stands before and after them is one text."""
+SHIFTED = frozenset(("sub", "sup"))
 _GAP = "\0"
 """What stands for a block tag: not white space, so that no amount reaches across it."""
 _RAISED = "\1"
@@ -233,10 +234,12 @@ def _visible(text: str) -> str:
     """The text of a page as the eye reads it: inline tags inside a number vanish, all others end it."""
     if "<" not in text and "&" not in text:
         return text
-    seen = unescape(_MARKUP.sub(_instead, text)).replace(_RAISED * 2, "")
+    seen = unescape(_ABSURD.sub("\ufffd", _MARKUP.sub(_instead, text))).replace(_RAISED * 2, "")
     return re.sub(rf"([.,]){_RAISED}(\d+){_RAISED}", r"\1\2", seen)  # the raised cents of 12.<sup>34</sup>
 
 
+_ABSURD = re.compile(r"&#\d{100,}+;?")
+"""A character of so many digits that the standard library refuses to work it out; there is none."""
 _MARKUP = re.compile(
     r"""(?is)<!--.*?(?:-->|\Z)"""
     r"""|<(?P<silent>script|style|template)\b.*?(?:</(?P=silent)\b[^>]*+>|\Z)"""
@@ -251,6 +254,6 @@ The standard library's parser takes minutes for 64 KiB of tags that do not end.
 
 def _instead(found: re.Match[str]) -> str:
     tag = (found["tag"] or "").lower()
-    if found[0].startswith("<!--") or tag in _INLINE:
+    if found[0].startswith("<!--") or tag in INLINE:
         return ""
-    return _RAISED if tag in _SHIFTED else _GAP
+    return _RAISED if tag in SHIFTED else _GAP

@@ -8,10 +8,17 @@ from . import (
     anthropic_cost,
     anthropic_messages,
     anthropic_usage,
+    ccusage,
     claude_code,
+    dashboard,
     litellm,
     openai_costs,
     openai_usage,
+    openrouter_activity,
+    openrouter_credits,
+    openrouter_generations,
+    payload,
+    plain_csv,
 )
 from .kinds import WRONG_SHAPE
 from .reading import File
@@ -26,6 +33,13 @@ FORMATS: Mapping[str, ModuleType] = {
         anthropic_messages,
         openai_costs,
         openai_usage,
+        openrouter_activity,
+        openrouter_generations,
+        openrouter_credits,
+        ccusage,
+        payload,
+        plain_csv,
+        dashboard,
     )
 }
 """Each importer by the name of its format."""

@@ -21,11 +21,12 @@ LONGEST_LINE = 4 << 20
 """Bytes of one line; a longer one is not read."""
 DEEPEST = 60
 """Brackets within brackets."""
-FAR = Decimal(10) ** 12
 LONGEST_WORD = 180
 """Characters of a name, which may become a part of a longer one."""
 NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^"\[\]{}]+|"', re.DOTALL)
 """Texts, with the brackets in them, and all that is between brackets."""
+FAR, SMALLEST = Decimal(10) ** 12, 60
+"""An amount is less than `FAR` and has at most `SMALLEST` places: so sums of amounts stay exact."""
 
 
 class Line(NamedTuple):
@@ -163,7 +164,7 @@ def dollars(value: Any, what: str, *, cents: bool = False) -> Decimal:
         read = Decimal(value)
     except (InvalidOperation, ValueError):
         raise PayloadRefused(f"{what} {str(value)[:40]!r} is no amount") from None
-    if not read.is_finite() or abs(read) >= FAR or (read and read.adjusted() < -40):
+    if not read.is_finite() or abs(read) >= FAR or read.as_tuple().exponent < -SMALLEST:  # type: ignore[operator]
         raise PayloadRefused(f"{what} {str(value)[:40]} is out of range")
     try:
         return read.scaleb(-2 if cents else 0, EXACT) if read else ZERO
@@ -206,3 +207,10 @@ def word(value: Any, what: str, longest: int = LONGEST_WORD) -> str | None:
     if len(value) > longest or not value.isprintable():
         raise PayloadRefused(f"{what} {value[:40]!a} is no name")
     return value
+
+
+def day(value: Any, what: str) -> datetime:
+    """The beginning of a day in UTC, from ISO 8601 text with or without a time."""
+    if not isinstance(value, str):
+        raise PayloadRefused(f"{what} {str(value)[:40]!r} is no day")
+    return moment(value, what).replace(hour=0, minute=0, second=0, microsecond=0)
