@@ -19,6 +19,8 @@ NAME, VERSION = "claude-code", 1
 SYNTHETIC = "<synthetic>"
 OTHER_TYPES = ("file-history-snapshot", "queue-operation")
 """Types of lines that say nothing of their session."""
+OF_THE_API = ("message", "message_start", "message_delta")
+"""Types of entries of the API itself, as a program kept them: a file that begins with one is no session's."""
 HELD = 20_000
 """Answers that are held until all their copies are seen; copies farther apart are given one by one."""
 
@@ -27,7 +29,8 @@ def recognises(file: File) -> bool:
     """Lines of a session, or ones with a usage and a time; a first line may be too long to be read here."""
     if b"\n" not in file.head and b'"parentUuid":' in file.head and b'"sessionId":' in file.head:
         return True
-    return any(_is_of_session(entry) for entry in first_objects(file))
+    telling = (e for e in first_objects(file) if e.get("type") in OF_THE_API or _is_of_session(e))
+    return next(telling, {"type": OF_THE_API[0]}).get("type") not in OF_THE_API
 
 
 def _is_of_session(entry: dict[str, Any]) -> bool:

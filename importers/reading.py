@@ -6,7 +6,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Decimal, Inexact, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import IO, Any, NamedTuple
 
@@ -67,7 +67,9 @@ class File:
 
     @cached_property
     def json(self) -> Any:
-        """The whole of it as JSON, numbers with all their digits."""
+        """The whole of it as JSON, numbers with all their digits; a large file with one document a line is not read to its end."""
+        if self._has_a_document_a_line:
+            raise PayloadRefused("this is not JSON: there is more after the first line, which is a document by itself")
         return read_json(self.text)
 
     @cached_property
@@ -79,6 +81,15 @@ class File:
             except PayloadRefused:
                 continue
         return None
+
+    @property
+    def _has_a_document_a_line(self) -> bool:
+        if not self.head.lstrip().partition(b"\n")[2].strip():
+            return False
+        try:
+            return read_json(self._first_line) is not None
+        except PayloadRefused:
+            return False
 
     @property
     def _first_line(self) -> str:
@@ -164,12 +175,11 @@ def dollars(value: Any, what: str, *, cents: bool = False) -> Decimal:
         read = Decimal(value)
     except (InvalidOperation, ValueError):
         raise PayloadRefused(f"{what} {str(value)[:40]!r} is no amount") from None
-    if not read.is_finite() or abs(read) >= FAR or read.as_tuple().exponent < -SMALLEST:  # type: ignore[operator]
+    if not read.is_finite() or abs(read) >= FAR or (read and read.adjusted() < -SMALLEST):
         raise PayloadRefused(f"{what} {str(value)[:40]} is out of range")
-    try:
-        return read.scaleb(-2 if cents else 0, EXACT) if read else ZERO
-    except Inexact:
-        raise PayloadRefused(f"{what} has {len(read.as_tuple().digits)} digits: too many for an amount") from None
+    if read and -int(read.as_tuple().exponent) > SMALLEST:
+        raise PayloadRefused(f"{what} has {len(read.as_tuple().digits)} digits: too many for an amount")
+    return read.scaleb(-2 if cents else 0, EXACT) if read else ZERO
 
 
 def count(value: Any, what: str) -> int:
