@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from .access import Doorkeeper
     from .costs import Costs
     from .counters import Counters
+    from .importing import Progress
     from .jobs import Jobs
     from .keys import Keys
-    from .writing import Given, Writer
+    from .writing import Given, Hand, Writer
 
 
 def _now() -> datetime:
@@ -134,6 +135,58 @@ class Books:
             if self.__writer is None:
                 self.__writer = Writer(self.file, self._clock, self._recorded_by or settings.author(), self._via)
             return self.__writer
+
+    # -- files --------------------------------------------------------------------------------------------------
+
+    def import_file(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        cycle_id: int | None = None,
+        provider: str | None = None,
+        exported_at: datetime | None = None,
+        dry_run: bool = False,
+        recorded_by: str | None = None,
+        progress: "Progress | None" = None,
+    ) -> Answer:
+        """Import a file: keep it as evidence, and record the readings and dispatches that it comes to, in one write.
+
+        The format is recognised from the content, `exported_at` is the file's time unless said otherwise. The same file again
+        records nothing; a dry run says what would be recorded, and records nothing.
+        """
+        from .importing import Asked, import_file
+
+        asked = Asked(format, cycle_id, provider, exported_at, dry_run)
+        return import_file(self, os.fspath(path), asked, recorded_by, progress)
+
+    def evidence(self, *, as_of: When | int | None = None) -> list[dict[str, Any]]:
+        """Every file that is kept, with how much of it could not be read."""
+        from .evidence import listed
+
+        with self._asking() as ask:
+            return listed(ask, ask.known("any file", ALWAYS, as_of))
+
+    def quarantine(self) -> list[dict[str, Any]]:
+        """Every line of a file that could not be read, and why."""
+        from .evidence import quarantined
+
+        with self._asking() as ask:
+            return quarantined(ask)
+
+    def retry_quarantine(self, *, recorded_by: str | None = None) -> list[Answer]:
+        """Read the files with lines that could not be read again, from what is kept of them."""
+        from .evidence import retried
+
+        return retried(self, recorded_by)
+
+    def together(self, work: "Callable[[sqlite3.Connection, Hand], Answer]", by: str | None) -> Answer:
+        """Do orders that follow from one another in one durable write, or nothing of it."""
+        return self._writer.together(work, by)
+
+    def now(self) -> datetime:
+        """What the clock of these books shows."""
+        return self._clock()
 
     # -- questions ----------------------------------------------------------------------------------------------
 

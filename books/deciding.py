@@ -7,6 +7,7 @@ from ..domain.closing import carry, take_over
 from ..domain.cycle import BudgetCycle
 from ..domain.errors import Refused, RuleRefused
 from ..domain.ids import cycle_in
+from ..domain.imports import evidence_key, report_key
 from ..domain.odometer import Odometer
 from .answers import Answer
 from .desk import Desk
@@ -30,6 +31,11 @@ def decide(order: c.Command, desk: Desk) -> Answer:
         return Answer(desk.alerts(order.cycle_id).decide(order, desk.stamp))
     if isinstance(order, c.OpenCycle):
         return _open(order, desk)
+    if isinstance(order, c.ImportLines):
+        changed = desk.imported(report_key(order.report)).take_in(order, desk.stamp, desk.lines_of(order.report))
+        return Answer(recorded=bool(changed.lines), changed=changed)
+    if isinstance(order, c.FileEvidence):
+        return Answer(desk.imported(evidence_key(order.sha256)).file(order, desk.stamp))
     if isinstance(order, c.TokenCommand):
         return Answer(desk.access().decide(order, desk.stamp))
     raise RuleRefused(f"{type(order).__name__} is not an order these books know", code="unknown-order")

@@ -20,10 +20,11 @@ from ..domain.cycle import BudgetCycle
 from ..domain.errors import NotFound
 from ..domain.history import Past
 from ..domain.ids import ACCESS, alerts_key, cycle_key, odometer_key, run_key
+from ..domain.imports import Imported, Reports
 from ..domain.odometer import Odometer, Readings
 from ..domain.period import Period
 from ..domain.run import Dispatches, Run
-from ..projections import follow, ledger, odometers, runs
+from ..projections import follow, imports, ledger, odometers, runs
 from ..projections.ledger import AsOf
 from ..store import positions
 from ..store.log import Log
@@ -83,6 +84,12 @@ class Desk(Protocol):
 
     def days_of(self, number: int) -> Period | None:
         """The days of a cycle."""
+
+    def imported(self, key: str) -> Imported:
+        """A report or a file, by its name in the log."""
+
+    def lines_of(self, report: str) -> Reports:
+        """What was imported of a report."""
 
     def readings_of(self, odometer: Odometer) -> Readings:
         """The readings of a month of a counter, asked for when they are needed."""
@@ -165,6 +172,16 @@ class Held(InHand):
         key = run_key(run_id)
         run = self.read.get(key) or Run.at_version(key, self.log.version_of(key))
         return cast("Run", self._held(run))
+
+    def imported(self, key: str) -> Imported:
+        """A report or a file, which need not be read: it remembers nothing."""
+        found = self.read.get(key) or Imported.at_version(key, self.log.version_of(key))
+        return cast("Imported", self._held(found))
+
+    def lines_of(self, report: str) -> Reports:
+        """The lines of a report, brought up to date."""
+        follow.catch_up(self.connection)
+        return imports.Lines(self.connection, report)
 
     def odometer(self, provider: str) -> Odometer:
         """A counter at the end of the log, or a new one."""

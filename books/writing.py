@@ -38,6 +38,10 @@ class Given(NamedTuple):
     by: str | None = None
 
 
+Hand = Callable[[c.Command], Answer]
+"""Takes an order while the pen is held."""
+
+
 class Writer:
     """Takes orders, one at a time in this process."""
 
@@ -85,6 +89,16 @@ class Writer:
                 return [error] * len(given)
             except Exception:  # noqa: BLE001  # one of them fails for a reason of its own: each is tried by itself
                 return [self._alone(one) for one in given]
+
+    def together(self, work: Callable[[sqlite3.Connection, "Hand"], T], by: str | None = None) -> T:
+        """Do orders that follow from one another in one atomic write; if it fails on the way, nothing is recorded."""
+        with self._turn:
+            read: Read = {}
+            return self._held(
+                lambda connection: work(
+                    connection, lambda order: self._with_the_pen(connection, Given(order, None, by), read)
+                )
+            )
 
     def rehearse(self, given: Given) -> Answer:
         """What an order would be answered with, or its refusal; nothing is recorded."""

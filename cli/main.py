@@ -17,6 +17,8 @@ _GROUPS = {
     "completion": ("completion", "Print the shell completion for bash, zsh or fish."),
     "cost": ("cost", "Tokens that runs report, beside the tokens that were billed."),
     "odometer": ("odometer", "Month-to-date counters that reset on the 1st, read off by a person."),
+    "evidence": ("importing", "Files that were imported, and lines that could not be read."),
+    "import": ("importing", "Record what files say: exports, logs, saved pages."),
     "demo": ("demo", "Play the founding story on a scratch file."),
     "mcp": ("serving", "Open the door for agents: the Model Context Protocol, over standard input and output or HTTP."),
     "serve": ("serving", "Open the door for programs: REST over HTTP."),

@@ -24,6 +24,7 @@ from mecris.domain import commands as c
 from mecris.domain import errors, events, run_events
 from mecris.domain.event import Event
 from mecris.domain.health import Limits
+from mecris.domain.lines import Line
 from mecris.domain.money import plain
 from mecris.domain.old_shapes import OLD
 from mecris.notifiers.delivery import Patience
@@ -260,6 +261,9 @@ def _events() -> str:
         "## Tables of servers",
         "Work that was asked for, and when tokens were used last: no statements, so no rebuild makes them again.",
         *(_fenced("sql", textwrap.dedent(" " * 4 + statement).strip()) for statement in schema.DESK),
+        "## Files",
+        "Imported files as they came, compressed with zlib, in parts.",
+        *(_fenced("sql", textwrap.dedent(" " * 4 + statement).strip()) for statement in schema.EVIDENCE),
     )
 
 
@@ -274,6 +278,22 @@ INSIDE = (
 )
 
 MEANING = {
+    "account": "whose account at the provider, if there are several",
+    "estimate": "is its money tokens times a list price, which nobody billed?",
+    "exported_at": "when the file was exported: of two that disagree, the later is right",
+    "file_name": "the name of the file",
+    "format": "the format of the file",
+    "incomplete": "is something missing of the file, so that its sum is too low?",
+    "items": "lines and figures that were read",
+    "lines": "the lines, each a list of its values in the order given above",
+    "prices": "the version of the prices, where money is an estimate",
+    "remarks": "what a person should know of the file",
+    "report": "the report, by provider, account and source",
+    "sha256": "the SHA-256 of the file, in hex",
+    "size": "bytes of the file",
+    "unreadable": "line and reason of those that could not be read, of the first thousand",
+    "unreadable_count": "lines that could not be read",
+    "version": "the version of the importer",
     "digest": "the SHA-256 of its secret part, in hex",
     "expires_at": "from when on it opens nothing",
     "handle": "its public part, by which it is found",
@@ -437,7 +457,15 @@ def _otherwise(default: Any) -> str:
     return ", optional" if default is None else f", default `{json.dumps(default, default=str)}`"
 
 
-TYPES = {Decimal: "decimal text", datetime: "moment", date: "day", int: "integer", str: "text", bool: "true or false"}
+TYPES = {
+    Any: "value",
+    Decimal: "decimal text",
+    datetime: "moment",
+    date: "day",
+    int: "integer",
+    str: "text",
+    bool: "true or false",
+}
 
 
 def _type(annotation: Any) -> str:
@@ -465,6 +493,9 @@ def _examples() -> dict[str, str]:
             with books.file.reading() as connection:
                 rows = connection.execute("SELECT topic, CAST(state AS TEXT) FROM stored_events ORDER BY position DESC")
                 return dict(rows.fetchall())
+
+
+_NOON = datetime(2025, 9, 1, 12, tzinfo=UTC)
 
 
 def _story() -> list[c.Command]:
@@ -496,6 +527,36 @@ def _story() -> list[c.Command]:
         c.StopFeeding(provider="groq", cycle_id=2, reason="the bill is recorded by hand"),
         c.RecordDispatches(run_id="nightly", dispatches=(_dispatch("d1", 1000, 200), _dispatch("d2", 2000, 300))),
         c.ReconcileTokens(run_id="nightly", billed_in=3500, billed_out=600, billed_cache_read=100),
+        c.ImportLines(
+            report="claude//anthropic cost report",
+            provider="claude",
+            account="",
+            source="anthropic cost report",
+            type="realtime",
+            estimate=False,
+            prices=None,
+            evidence="ab" * 32,
+            exported_at=_NOON,
+            lines=(
+                Line(
+                    "2025-09-01|tokens", f"|{_NOON.isoformat()}", _NOON, _NOON + timedelta(hours=12), Decimal("1.2378")
+                ),
+            ),
+        ),
+        c.FileEvidence(
+            sha256="ab" * 32,
+            size=1234,
+            file_name="cost.json",
+            format="anthropic-cost",
+            version=1,
+            report="claude//anthropic cost report",
+            exported_at=_NOON,
+            items=1,
+            unreadable_count=1,
+            unreadable=((3, "amount 'none' is no amount"),),
+            remarks=("there are more pages",),
+            incomplete=True,
+        ),
         alert := c.RaiseAlert(
             cycle_id=2,
             kind="health",
@@ -523,6 +584,11 @@ def _dispatch(id: str, input_tokens: int, output_tokens: int) -> c.Dispatch:
 
 
 TABLE = {
+    "import_bucket": "What the lines of a report come to that end together; an empty `start` is a day of calls.",
+    "import_file": "Files that were imported, each time they were read; `id` is the position in the log.",
+    "import_line": "The lines of reports in their best copy; `rank` tells which of two copies is right.",
+    "import_report": "Reports: files that have lines in common. `exported_at` is that of the newest file.",
+    "import_unreadable": "Lines that could not be read, by the `id` of their file.",
     "access_token": "Tokens: who may come through the doors of a server; `handle` is the public part.",
     "budget_alert": "What was over its threshold and was told; `id` is its position in the log, `targets` who was to hear of it, as JSON.",
     "budget_alert_delivery": "Each attempt to reach somebody; no `error` means that it was delivered.",

@@ -1,9 +1,10 @@
 """Orders: what one may ask the books to do. Imperative, frozen, and they may be refused."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation
 
 from .money import number, usd
 from .period import When
@@ -314,6 +315,44 @@ class RevokeToken(TokenCommand):
     reason: str | None = None
 
 
+class ImportCommand(Command):
+    """An order of an import: what files say, given once they were read."""
+
+
+class ImportLines(ImportCommand):
+    """Take in lines of a report; those that are known and not better are passed over."""
+
+    name: ClassVar[str] = "import-lines"
+    report: str
+    provider: str
+    account: str
+    source: str
+    type: SourceType
+    estimate: bool
+    prices: str | None
+    evidence: str
+    exported_at: datetime
+    lines: Annotated[tuple[Any, ...], SkipValidation]
+
+
+class FileEvidence(ImportCommand):
+    """Keep a file on record, and what could not be read of it."""
+
+    name: ClassVar[str] = "file-evidence"
+    sha256: str
+    size: int
+    file_name: str
+    format: str
+    version: int
+    report: str
+    exported_at: datetime
+    items: int
+    unreadable_count: int
+    unreadable: tuple[tuple[int, str], ...]
+    remarks: tuple[str, ...]
+    incomplete: bool
+
+
 def _named(kind: type[Command]) -> dict[str, type[Command]]:
     here = {kind.name: kind} if "name" in vars(kind) else {}
     return here | {name: order for below in kind.__subclasses__() for name, order in _named(below).items()}
@@ -321,5 +360,5 @@ def _named(kind: type[Command]) -> dict[str, type[Command]]:
 
 NAMED = _named(Command)
 """Every order by its name."""
-INNER = frozenset(("raise-alert", "note-delivery", "create-token"))
+INNER = frozenset(("raise-alert", "note-delivery", "create-token", "import-lines", "file-evidence"))
 """Orders that only Mecris itself gives: what they say was not said by a person."""

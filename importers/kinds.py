@@ -38,6 +38,11 @@ class Report(NamedTuple):
         """The provider of its readings: two accounts are two providers."""
         return f"{self.provider}:{self.account}" if self.account else self.provider
 
+    @property
+    def label(self) -> str:
+        """The name of the source of its readings."""
+        return f"{self.source} ({self.account})" if self.account else self.source
+
 
 class Charge(NamedTuple):
     """Money of a stretch of time, from `start` to before `end`, in US dollars (a credit is negative)."""

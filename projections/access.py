@@ -11,7 +11,7 @@ TABLES = {
         created_at TEXT NOT NULL, created_by TEXT NOT NULL, revoked INTEGER, revoked_at TEXT, revoked_by TEXT, reason TEXT)""",
 }
 INDEXES = ()
-IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS
+IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.IMPORTS
 
 
 class Fold:

@@ -22,7 +22,7 @@ INDEXES = (
     "CREATE INDEX budget_alert_cycle ON budget_alert (cycle_id, alert)",
     "CREATE INDEX budget_alert_delivery_alert ON budget_alert_delivery (cycle_id, alert)",
 )
-IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ACCESS | {"alert-suppressed.v1"}
+IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ACCESS | topics.IMPORTS | {"alert-suppressed.v1"}
 
 
 class Fold:

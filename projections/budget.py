@@ -94,6 +94,7 @@ IGNORES = (
     | topics.ODOMETERS
     | topics.ALERTS
     | topics.ACCESS
+    | topics.IMPORTS
     | frozenset(("cycle-reconciled.v1", "discrepancy-detected.v1"))
 )
 

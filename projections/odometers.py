@@ -26,7 +26,7 @@ INDEXES = (
     "CREATE INDEX odometer_month_month ON odometer_month (provider, month)",
     "CREATE INDEX odometer_feed_provider ON odometer_feed (provider)",
 )
-IGNORES = topics.CYCLES | topics.RUNS | topics.ALERTS | topics.ACCESS
+IGNORES = topics.CYCLES | topics.RUNS | topics.ALERTS | topics.ACCESS | topics.IMPORTS
 
 
 class Fold:

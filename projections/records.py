@@ -28,7 +28,9 @@ INDEXES = (
     "CREATE INDEX budget_reconciliation_cycle ON budget_reconciliation (cycle_id, id)",
     "CREATE INDEX budget_discrepancy_cycle ON budget_discrepancy (cycle_id)",
 )
-IGNORES = (topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS) - {"cycle-reconciled.v1"}
+IGNORES = (topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS | topics.IMPORTS) - {
+    "cycle-reconciled.v1"
+}
 """Of discrepancies the record in front of them has the pair, and of closing the record that goes with it."""
 
 

@@ -41,7 +41,14 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS cost_reconciliations_run ON cost_reconciliations (run_id, dispatch_id, source)",
     "CREATE INDEX IF NOT EXISTS cost_reconciliations_dispatch ON cost_reconciliations (dispatch_id)",
 )
-IGNORES = topics.CYCLES | topics.ODOMETERS | topics.ALERTS | topics.ACCESS | {"cost.reconciliation_discrepancy"}
+IGNORES = (
+    topics.CYCLES
+    | topics.ODOMETERS
+    | topics.ALERTS
+    | topics.ACCESS
+    | topics.IMPORTS
+    | {"cost.reconciliation_discrepancy"}
+)
 
 
 class Fold:

@@ -10,7 +10,7 @@ from ..domain.errors import Damaged, NewerBooks, NotBooks
 
 APPLICATION_ID = 0x4D656372
 """'Mecr' in the header of the file, so that `file` and we can tell what it is."""
-VERSION = 2
+VERSION = 3
 
 LOG = (
     # The library's table, with positions of our own: dense, and never used twice.
@@ -61,18 +61,33 @@ DESK = (
 )
 
 
+# Files as they came, compressed; what they say is in the log, under the digest that names them.
+EVIDENCE = (
+    """CREATE TABLE evidence (
+        sha256 TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        content BLOB NOT NULL,
+        PRIMARY KEY (sha256, part)) WITHOUT ROWID""",
+)
+
+
+def _add_evidence(connection: sqlite3.Connection) -> None:
+    for statement in EVIDENCE:
+        connection.execute(statement)
+
+
 def _add_desk(connection: sqlite3.Connection) -> None:
     for statement in DESK:
         connection.execute(statement)
 
 
-UPGRADES: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_desk}
+UPGRADES: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_desk, 2: _add_evidence}
 """From each older version, what makes it the next one; runs in one transaction with the new version number."""
 
 
 def create(connection: sqlite3.Connection) -> None:
     """Make an empty database the books."""
-    for statement in (*LOG, *DESK):
+    for statement in (*LOG, *DESK, *EVIDENCE):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -4,7 +4,8 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -14,8 +15,11 @@ import pytest
 from mecris.books import Books
 from mecris.cli.main import run
 from mecris.domain import commands as c
+from mecris.domain.lines import Line
 from mecris.projections.follow import VIEWS
 from mecris.store import chain, positions
+
+DAY = datetime(2025, 9, 9, tzinfo=UTC)
 
 DAMAGED = 5
 SEPTEMBER = {"start_date": "2025-09-01", "end_date": "2025-09-30"}
@@ -45,8 +49,16 @@ ORDERS: Sequence[c.Command] = (
     ),  # 34
     c.NoteDelivery(cycle_id=2, alert=1, target="https://example.org", attempts=3, error="HTTP 500"),  # 35
     c.CreateToken(token_name="ci", scope="write", handle="0" * 16, digest="0" * 64),  # 36
-)
-EVENTS = 36
+    c.ImportLines(
+        report="groq//export", provider="groq", account="", source="export", type="realtime", estimate=False, prices=None,
+        evidence="0" * 64, exported_at=DAY, lines=(Line("one", "|1", DAY, DAY, Decimal("0.10")),),
+    ),  # 37
+    c.FileEvidence(
+        sha256="0" * 64, size=1, file_name="export", format="csv", version=1, report="groq//export", exported_at=DAY, items=1,
+        unreadable_count=1, unreadable=((2, "no amount"),), remarks=(), incomplete=False,
+    ),  # 38
+)  # fmt: skip
+EVENTS = 38
 AFTER = EVENTS + 1
 
 

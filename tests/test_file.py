@@ -140,7 +140,7 @@ def test_a_file_that_these_books_cannot_keep_is_named_and_left_as_it_is(
 def test_newer_books_say_which_format_can_be_read(mecris: Mecris, tmp_path: Path) -> None:
     newer_books(tmp_path / "books.db")
     told = mecris(tmp_path / "books.db", "budget", "status")
-    assert "format 99, this one reads up to 2" in told.err
+    assert "format 99, this one reads up to 3" in told.err
     assert "upgrade mecris" in told.err
 
 

@@ -12,6 +12,7 @@ import pytest
 from mecris.domain.access_events import ACCESS_EVENTS
 from mecris.domain.alert_events import ALERT_EVENTS
 from mecris.domain.events import CYCLE_EVENTS
+from mecris.domain.import_events import IMPORT_EVENTS
 from mecris.domain.odometer_events import ODOMETER_EVENTS
 from mecris.domain.old_shapes import OLD
 from mecris.domain.run_events import RUN_EVENTS
@@ -67,7 +68,7 @@ def test_every_event_ever_stored_can_be_read(golden: Path) -> None:
 
 def test_every_stored_name_has_its_golden_event() -> None:
     assert {name_of(path) for path in GOLDEN} == {*EVENTS, *OLD}
-    kinds = (*CYCLE_EVENTS, *RUN_EVENTS, *ODOMETER_EVENTS, *ALERT_EVENTS, *ACCESS_EVENTS)
+    kinds = (*CYCLE_EVENTS, *RUN_EVENTS, *ODOMETER_EVENTS, *ALERT_EVENTS, *ACCESS_EVENTS, *IMPORT_EVENTS)
     assert len(EVENTS) == len(kinds), "two events have one name"
 
 

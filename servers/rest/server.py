@@ -28,6 +28,7 @@ class Patient(HttpToolsProtocol):
 
     _head_due: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _in_body = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head."""
@@ -36,7 +37,7 @@ class Patient(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, unless it is a head without an end."""
-        if self._head_due is not None:
+        if self._head_due is not None and not self._in_body:  # what was answered before its body came may still send it
             self._head_bytes += len(data)
             if self._head_bytes > LARGEST_HEAD + len(data):  # the last part may have the body behind the head
                 self.transport.close()
@@ -54,7 +55,13 @@ class Patient(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._head_is_here()
+        self._in_body = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        self._in_body = False
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for."""

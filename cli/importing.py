@@ -1,0 +1,193 @@
+"""`mecris import` and `mecris evidence`: files that people have, and what is kept of them."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..books import Books
+from ..books.answers import Answer
+from ..domain.errors import MecrisError
+from . import show
+from .common import JSON, asked_as_of, books, tell, write_json
+from .exits import exit_of
+
+QUARANTINED = 1
+SHOWN = 5
+"""Unreadable lines that a summary names."""
+LARGE = 5 << 20
+"""Bytes from which an import shows how far it is."""
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option(
+    "--format", "format", metavar="F", help="Of what format they are.  [default: recognised from the content]"
+)
+@click.option(
+    "--cycle", "cycle_id", type=int, metavar="ID", help="Only this cycle.  [default: those that the days fall in]"
+)
+@click.option("--provider", metavar="P", help="Whose they are, like claude or claude:work.")
+@click.option("--exported-at", metavar="WHEN", help="When they were exported.  [default: the file's own time]")
+@click.option("--dry-run", is_flag=True, help="Show what would be recorded, and record nothing.")
+@click.option(
+    "--watch", type=click.Path(path_type=Path), metavar="DIR", help="Import what is in a folder, and what comes."
+)
+@JSON
+def import_(
+    files: tuple[Path, ...],
+    format: str | None,
+    cycle_id: int | None,
+    provider: str | None,
+    exported_at: str | None,
+    dry_run: bool,
+    watch: Path | None,
+    as_json: bool,
+) -> int:
+    """Record what files say: exports, logs, saved pages. The same file again records nothing.
+
+    A folder stands for the files in it and below. Lines that cannot be read are kept aside with their reason, and end the command
+    with exit code 1; the rest of their file counts.
+    """
+    if bool(files) == bool(watch):
+        raise click.UsageError("name the files to import, or a folder with --watch")
+    how: dict[str, Any] = {"format": format, "cycle_id": cycle_id, "provider": provider, "dry_run": dry_run}
+    opened = books()
+    if exported_at is not None:
+        from ..domain.period import end_of
+
+        how["exported_at"] = end_of(exported_at, opened.now())
+    if watch:
+        from .watching import watch as watched
+
+        return watched(opened, watch, how, as_json)
+    return each(opened, _below(files), how, as_json)
+
+
+def _below(paths: tuple[Path, ...]) -> Iterator[Path]:
+    """The files, and those in folders, in order; links in folders are not followed."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for folder, below, names in os.walk(path):
+            below.sort()
+            yield from (Path(folder, name) for name in sorted(names) if not Path(folder, name).is_symlink())
+
+
+def each(opened: Books, files: Iterator[Path], how: dict[str, Any], as_json: bool) -> int:
+    """Import file by file; returns the exit code of the worst that happened."""
+    answers: list[Answer] = []
+    code = 0
+    for path in files:
+        try:
+            with _shown(path) as progress:
+                answer = opened.import_file(path, **how, progress=progress)
+        except MecrisError as error:
+            code = max(code, exit_of(error))
+            answer = Answer(file=path.name, recorded=False, code=error.code, detail=error.message)
+        code = max(code, QUARANTINED if answer.get("unreadable") else 0)
+        answers.append(answer)
+        if not as_json:
+            summary(answer, dry_run=how["dry_run"])
+    if as_json:
+        write_json(answers)
+    return code
+
+
+@contextmanager
+def _shown(path: Path) -> Iterator[Any]:
+    """A progress bar for a large file, where somebody looks."""
+    size = path.stat().st_size if path.is_file() else 0
+    if size < LARGE or not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=size, label=path.name, file=sys.stderr) as bar:
+        yield lambda at: bar.update(max(0, at - bar.pos))
+
+
+def summary(answer: Answer, *, dry_run: bool) -> None:
+    """What came of a file, in words."""
+    if "code" in answer:
+        tell(f"refused: {answer['file']}: {answer['detail']}")
+        return
+    if not answer["recorded"]:
+        click.echo(f"{answer['file']}: nothing new")
+        return
+    would = "would record" if dry_run else "recorded"
+    click.echo(f"{answer['file']}: {answer['format']}, {_named(answer)}; {would} {', '.join(_counts(answer))}")
+    for remark in answer["remarks"]:
+        tell(f"  note: {remark}")
+    for row in answer["quarantine"][:SHOWN]:
+        tell(f"  line {row['line']} cannot be read: {row['reason']}")
+    if answer["unreadable"] > SHOWN:
+        tell(f"  and {answer['unreadable'] - SHOWN:,} more: mecris evidence quarantine lists them")
+
+
+def _named(answer: Answer) -> str:
+    whose = answer["provider"] or "the unnamed provider"
+    return f"'{answer['source']}' of {whose}"
+
+
+def _counts(answer: Answer) -> list[str]:
+    told = [(answer["new"], "new line"), (answer["restated"], "restated line"), (answer["dispatches"], "dispatch")]
+    told += [
+        (answer["readings"], "reading"),
+        (answer["retracted"], "retraction"),
+        (answer["unreadable"], "unreadable line"),
+    ]
+    found = [f"{n:,} {what}{'' if n == 1 else 'es' if what.endswith('ch') else 's'}" for n, what in told if n]
+    cycles = ", ".join(map(str, answer["cycles"]))
+    return [*(found or ["the file as evidence"]), *([f"in cycle {cycles}"] if cycles else [])]
+
+
+@click.group()
+def evidence() -> None:
+    """Files that were imported: kept as they came, and what of them could not be read."""
+
+
+@evidence.command("list")
+@asked_as_of
+@JSON
+def listed(as_of: str | None, as_json: bool) -> None:
+    """Every file that is kept."""
+    rows = books().evidence(as_of=as_of)
+    if as_json:
+        return write_json(rows)
+    head = ("sha256", "file", "format", "lines", "unreadable", "exported at")
+    cells = [
+        (
+            r["sha256"][:12],
+            r["file"],
+            r["format"],
+            f"{r['lines']:,}",
+            f"{r['unreadable']:,}",
+            show.when(r["exported_at"]),
+        )
+        for r in rows
+    ]
+    click.echo(show.table(head, cells, "lllrr") if rows else "no file was imported yet")
+
+
+@evidence.command("quarantine")
+@click.option(
+    "--retry", is_flag=True, help="Read these files again: a newer version may read what an older one could not."
+)
+@JSON
+def quarantine(retry: bool, as_json: bool) -> int:
+    """Lines that could not be read, and why; exit code 1 while there are any."""
+    opened = books()
+    if retry:
+        for answer in opened.retry_quarantine():
+            tell(f"{answer['file']} was read again: {answer['unreadable']:,} lines cannot be read")
+    rows = opened.quarantine()
+    if as_json:
+        write_json(rows)
+    else:
+        for row in rows:
+            click.echo(f"{row['file']} ({row['sha256'][:12]}), line {row['line']}: {row['reason']}")
+    return QUARANTINED if rows else 0

@@ -1,0 +1,57 @@
+"""Events of imports: files that were kept as evidence, and the lines of reports that stand in them."""
+
+from typing import Any, ClassVar
+
+from .event import Event, Moment
+
+
+class ImportEvent(Event):
+    """Something that happened to a report or to a file; the first one makes it."""
+
+    def first_of(self) -> Any:
+        """Nothing is known of it yet."""
+        from .imports import Imported
+
+        return Imported.blank(self.originator_id)
+
+
+class EvidenceFiled(ImportEvent):
+    """A file was read and kept. `unreadable` are the lines that could not be read, with reasons; the rest of it counts."""
+
+    stored_as: ClassVar[str] = "evidence-filed.v1"
+    sha256: str
+    size: int
+    file_name: str
+    format: str
+    version: int
+    report: str
+    exported_at: Moment
+    items: int
+    unreadable_count: int = 0
+    unreadable: tuple[tuple[int, str], ...] = ()
+    remarks: tuple[str, ...] = ()
+    incomplete: bool = False
+
+
+class LinesImported(ImportEvent):
+    """Lines of a report, new or restated.
+
+    Each is a list: key, rank, start, end, usd, run, model, input tokens, output tokens, tokens read from and written to a cache, and
+    what the line cost before, and until when, if it stood otherwise.
+    """
+
+    stored_as: ClassVar[str] = "lines-imported.v1"
+    report: str
+    provider: str
+    account: str
+    source: str
+    type: str
+    estimate: bool = False
+    prices: str | None = None
+    evidence: str
+    exported_at: Moment
+    lines: tuple[tuple[Any, ...], ...]
+
+
+IMPORT_EVENTS: tuple[type[Event], ...] = (EvidenceFiled, LinesImported)
+"""Everything that can happen to reports and files."""

@@ -1,0 +1,88 @@
+"""Reports and files, as they were imported. They remember nothing: what a decision needs is asked of the past."""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Protocol
+
+from . import commands as c
+from . import import_events as e
+from .aggregate import Aggregate, Answer, Stamp
+from .lines import Changed, Line, changed_by
+from .money import plain
+from .period import as_text
+from .run import Nothing
+
+
+class Reports(Protocol):
+    """What was imported of a report so far."""
+
+    def lines(self, keys: Iterable[str]) -> Mapping[str, Line]:
+        """The lines with these keys; those that are unknown are left out."""
+
+
+def report_key(name: str) -> str:
+    """The name of a report in the log."""
+    return f"report-{sha256(name.encode()).hexdigest()[:32]}"
+
+
+def evidence_key(digest: str) -> str:
+    """The name of a file in the log."""
+    return f"evidence-{digest}"
+
+
+class Imported(Aggregate):
+    """One report, or one file."""
+
+    @classmethod
+    def nothing(cls) -> Nothing:
+        """It remembers nothing."""
+        return Nothing()
+
+    @classmethod
+    def at_version(cls, originator_id: str, version: int) -> "Imported":
+        """What it is after so many events."""
+        return cls.begin(originator_id, version, Nothing())
+
+    def take_in(self, order: c.ImportLines, stamp: Stamp, past: Reports) -> Changed:
+        """Take in what a file says of a report; what changed by it."""
+        changed = changed_by(order.lines, past.lines(line.key for line in order.lines))
+        if changed.lines:
+            self.record(
+                stamp,
+                e.LinesImported,
+                report=order.report,
+                provider=order.provider,
+                account=order.account,
+                source=order.source,
+                type=order.type,
+                estimate=order.estimate,
+                prices=order.prices,
+                evidence=order.evidence,
+                exported_at=order.exported_at,
+                lines=tuple(_fact(now, was) for now, was in changed.lines),
+            )
+        return changed
+
+    def file(self, order: c.FileEvidence, stamp: Stamp) -> Answer:
+        """Keep a file on record."""
+        self.record(stamp, e.EvidenceFiled, **order.model_dump())
+        return {"recorded": True, "sha256": order.sha256}
+
+
+def _fact(now: Line, was: Line | None) -> tuple[object, ...]:
+    before = (None, None) if was is None else (_usd(was), as_text(was.end))
+    return (
+        now.key,
+        now.rank,
+        as_text(now.start),
+        as_text(now.end),
+        _usd(now),
+        now.run,
+        now.model,
+        *now.tokens,
+        *before,
+    )
+
+
+def _usd(line: Line) -> str | None:
+    return None if line.usd is None else plain(line.usd)

@@ -1,0 +1,88 @@
+"""Lines of reports: each has a key of its own and counts once, however often and in whatever order files say it."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from .period import last_moment
+
+
+class Line(NamedTuple):
+    """One line of a report, in its best copy so far.
+
+    `rank` tells which of two copies is right: the greater one, as text. `usd` is None where nobody said or knows what it cost.
+    A line of a call has a `run` and tokens; a line of money has neither.
+    """
+
+    key: str
+    rank: str
+    start: datetime
+    end: datetime
+    usd: Decimal | None
+    run: str | None = None
+    model: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def tokens(self) -> tuple[int, int, int, int]:
+        """Its tokens by class."""
+        return self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens
+
+    def says_the_same_as(self, other: "Line") -> bool:
+        """Does it say the same, whichever of the two is better known?"""
+        return self._replace(rank="", usd=None) == other._replace(rank="", usd=None) and _same(self.usd, other.usd)
+
+
+def _same(a: Decimal | None, b: Decimal | None) -> bool:
+    return a == b
+
+
+def better(a: Line, b: Line) -> Line:
+    """What two copies of a line say together: the same whichever comes first, and however often.
+
+    The copy of the greater rank is right, at equal ranks the one that says more; the earlier time stays, and of two runs the
+    first by name, so that a call that stands in two sessions is found in one.
+    """
+    right = max(a, b, key=_weight)
+    if right.run is None:
+        return right
+    start = min(a.start, b.start)
+    return right._replace(start=start, end=last_moment(start.date()), run=min(a.run or right.run, b.run or right.run))
+
+
+def _weight(line: Line) -> tuple[str, tuple[int, int, int, int], Decimal, str]:
+    return line.rank, line.tokens, line.usd if line.usd is not None else Decimal(-1), line.model or ""
+
+
+class Changed(NamedTuple):
+    """What a file changes: lines as they are now, each with what stood there before."""
+
+    lines: list[tuple[Line, Line | None]]
+    unchanged: int
+
+    @property
+    def new(self) -> int:
+        """Lines that were not known."""
+        return sum(before is None for _, before in self.lines)
+
+    @property
+    def restated(self) -> list[tuple[Line, Line]]:
+        """Lines that say something else than before."""
+        return [(now, was) for now, was in self.lines if was is not None and not now.says_the_same_as(was)]
+
+
+def changed_by(lines: Iterable[Line], known: Mapping[str, Line]) -> Changed:
+    """What lines change of what is known; a later copy of the same is noted too, so that one in between cannot win later."""
+    found: dict[str, Line] = {}
+    seen = 0
+    for line in lines:
+        seen += 1
+        before = found.get(line.key) or known.get(line.key)
+        found[line.key] = line if before is None else better(before, line)
+    changed = [(line, known.get(key)) for key, line in found.items() if line != known.get(key)]
+    same = sum(1 for line, was in changed if was is not None and line.says_the_same_as(was))
+    return Changed(changed, seen - len(changed) + same)

@@ -1,0 +1,585 @@
+"""Imports: files become readings and dispatches exactly once, whatever order they come in, and nothing is silently skipped."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pytest
+from clocks import Clock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mecris.books import Books
+from mecris.domain import commands as c
+from mecris.domain.errors import MecrisError, PayloadRefused, RuleRefused, Unavailable
+from mecris.domain.lines import Line, better, changed_by
+
+NOW = "2025-10-05T12:00:00Z"
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    """Books with September open."""
+    return september(tmp_path / "books.db")
+
+
+def september(path: Path) -> Books:
+    books = Books.open(path, recorded_by="ada", clock=Clock(NOW))
+    books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=100))
+    return books
+
+
+def cost_report(days: dict[int, str], *, more: bool = False, description: str = "tokens") -> bytes:
+    """A page of Anthropic's cost report: cents by day of September."""
+    data = [
+        {
+            "starting_at": f"2025-09-{day:02}T00:00:00Z",
+            "ending_at": (datetime(2025, 9, day, tzinfo=UTC) + timedelta(days=1)).isoformat(),
+            "results": [{"amount": cents, "currency": "USD", "description": description}],
+        }
+        for day, cents in days.items()
+    ]
+    return json.dumps({"data": data, "has_more": more, "next_page": "x" if more else None}).encode()
+
+
+def csv(*rows: str) -> bytes:
+    """Our own plain CSV."""
+    return "\n".join(["date,usd,id,provider,source,type", *rows]).encode()
+
+
+Put = Callable[..., Path]
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    """Writes a file that was exported at some time."""
+
+    def write(name: str, content: bytes, exported: str = "2025-10-01T08:00:00Z") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        moment = datetime.fromisoformat(exported).timestamp()
+        os.utime(path, (moment, moment))
+        return path
+
+    return write
+
+
+def readings(books: Books) -> list[tuple[str, str, str]]:
+    """What stands of every source, by time."""
+    rows = [r for r in books.sources(1, history=True) if not r["retracted"]]
+    return sorted((r["name"], r["measured_at"], str(r["amount_usd"])) for r in rows)
+
+
+# -- what an import means ----------------------------------------------------------------------------------------
+
+
+def test_a_report_becomes_one_cumulative_reading_for_each_bucket_end(books: Books, put: Put) -> None:
+    answer = books.import_file(put("cost.json", cost_report({1: "100", 2: "50", 4: "25"})))
+    assert readings(books) == [
+        ("anthropic cost report", "2025-09-01T23:59:59.999999Z", "1"),
+        ("anthropic cost report", "2025-09-02T23:59:59.999999Z", "1.5"),
+        ("anthropic cost report", "2025-09-04T23:59:59.999999Z", "1.75"),
+    ]
+    assert (answer["new"], answer["readings"], answer["cycles"]) == (3, 3, [1])
+    assert books.status(1)["totals"]["realtime_usd"] == Decimal("1.75")
+    early = books.status(1, measured_by="2025-09-02")["totals"]["realtime_usd"]
+    assert early == Decimal("1.5"), "any moment has its counterpart"
+
+
+def test_the_same_file_again_records_nothing(books: Books, put: Put) -> None:
+    path = put("cost.json", cost_report({1: "100"}))
+    books.import_file(path)
+    before = books.position
+    again = books.import_file(path)
+    copy = books.import_file(put("other-name.json", cost_report({1: "100"}), "2025-10-03T00:00:00Z"))
+    assert (again["recorded"], copy["recorded"], books.position) == (False, False, before)
+
+
+def test_overlapping_exports_count_each_line_once(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100", 2: "50"})))
+    answer = books.import_file(put("b.json", cost_report({2: "50", 3: "25"}), "2025-10-02T00:00:00Z"))
+    assert (answer["new"], answer["restated"], answer["readings"]) == (1, 0, 1)
+    assert books.status(1)["totals"]["realtime_usd"] == Decimal("1.75")
+
+
+def test_a_restated_bucket_supersedes_the_old_one_and_leaves_a_trace_of_the_difference(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100", 2: "50"})))
+    answer = books.import_file(put("b.json", cost_report({1: "110"}), "2025-10-02T00:00:00Z"))
+    assert (answer["restated"], answer["readings"], answer["retracted"]) == (1, 2, 2)
+    assert [r[2] for r in readings(books)] == ["1.1", "1.6"]
+    (trace,) = [e for e in books.log() if e["event"] == "lines-imported.v1"][1:]
+    (line,) = trace["lines"]
+    assert (line[4], line[11]) == ("1.1", "1"), "what it costs now, and what it cost before"
+    retracted = [e for e in books.log() if e["event"] == "reading-retracted.v1"]
+    assert len(retracted) == 2
+    assert all(e["reason"].startswith("the report says otherwise by now") for e in retracted)
+
+
+def test_an_older_export_that_comes_late_changes_nothing(books: Books, put: Put) -> None:
+    books.import_file(put("new.json", cost_report({1: "110"}), "2025-10-02T00:00:00Z"))
+    answer = books.import_file(put("old.json", cost_report({1: "100"}), "2025-10-01T00:00:00Z"))
+    assert answer["restated"] == 0
+    assert books.status(1)["totals"]["realtime_usd"] == Decimal("1.1")
+    said = books.import_file(put("said.json", cost_report({1: "90"})), exported_at=datetime(2025, 10, 3, tzinfo=UTC))
+    assert said["restated"] == 1
+
+
+def test_days_outside_the_cycle_are_left_out_and_counted(books: Books, put: Put) -> None:
+    content = csv(
+        "2025-08-31,5,a,groq,export,realtime",
+        "2025-09-01,1,b,groq,export,realtime",
+        "2025-10-01,7,c,groq,export,realtime",
+    )
+    answer = books.import_file(put("x.csv", content))
+    assert [r[2] for r in readings(books)] == ["1"]
+    assert "2 buckets outside cycle 1: left out of it" in answer["remarks"]
+
+
+def test_each_cycle_gets_its_own_part(books: Books, put: Put) -> None:
+    books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=10))
+    content = csv("2025-09-30,1,b,groq,export,realtime", "2025-10-01,7,c,groq,export,realtime")
+    assert books.import_file(put("x.csv", content))["cycles"] == [1, 2]
+    assert [books.status(n)["totals"]["realtime_usd"] for n in (1, 2)] == [1, 7]
+    assert books.import_file(put("y.csv", content + b"\n"), cycle_id=2)["cycles"] == []
+
+
+def test_a_bucket_that_is_not_over_is_measured_when_it_was_exported(books: Books, put: Put) -> None:
+    books.import_file(put("x.json", cost_report({29: "100", 30: "50"}), "2025-09-30T10:00:00Z"))
+    assert [r[1] for r in readings(books)] == ["2025-09-29T23:59:59.999999Z", "2025-09-30T10:00:00Z"]
+    books.import_file(put("y.json", cost_report({30: "80"}), "2025-10-01T10:00:00Z"))
+    assert [r[1:] for r in readings(books)] == [
+        ("2025-09-29T23:59:59.999999Z", "1"),
+        ("2025-09-30T23:59:59.999999Z", "1.8"),
+    ]
+
+
+def test_an_estimate_beside_the_report_of_the_provider_is_compared_only_whichever_came_first(
+    books: Books, put: Put, tmp_path: Path
+) -> None:
+    ccusage = json.dumps(
+        {"daily": [{"date": "2025-09-01", "totalCost": 0.9, "modelBreakdowns": []}], "totals": {}}
+    ).encode()
+    files = [put("c.json", ccusage), put("a.json", cost_report({1: "100"}))]
+    other = september(tmp_path / "other.db")
+    for one in files:
+        books.import_file(one)
+    for one in reversed(files):
+        other.import_file(one)
+    for each in (books, other):
+        assert {(s["name"], s["counted"]) for s in each.sources(1)} == {
+            ("anthropic cost report", True),
+            ("ccusage", False),
+        }
+        assert each.status(1)["totals"]["realtime_usd"] == 1
+
+
+def test_a_report_beside_a_meter_that_a_person_named_is_compared_only(books: Books, put: Put) -> None:
+    books.handle(c.RecordSource(cycle_id=1, source="meter", type="realtime", provider="claude", amount=2))
+    books.import_file(put("a.json", cost_report({1: "100"})))
+    assert [(s["name"], s["counted"]) for s in books.sources(1)] == [("meter", True), ("anthropic cost report", False)]
+
+
+def test_two_accounts_are_two_providers(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100"})), provider="claude:work")
+    books.import_file(put("b.json", cost_report({1: "300"})), provider="claude:home")
+    assert {p["provider"]: p["tracked_usd"] for p in books.status(1)["providers"]} == {
+        "claude:work": 1,
+        "claude:home": 3,
+    }
+
+
+def test_pages_of_two_providers_are_two_sources(books: Books, put: Put) -> None:
+    for provider, amount in (("claude", "1"), ("groq", "2")):
+        page = f"<html><p>${amount}.00 USD</p></html>".encode()
+        books.import_file(put(f"{provider}.html", page, "2025-09-10T09:00:00Z"), provider=provider)
+    assert {(s["name"], s["provider"]) for s in books.sources(1)} == {
+        ("claude dashboard", "claude"),
+        ("groq dashboard", "groq"),
+    }
+
+
+def test_a_closed_cycle_is_not_told_and_that_is_said(books: Books, put: Put) -> None:
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="x"))
+    answer = books.import_file(put("a.json", cost_report({1: "100"})))
+    assert answer["remarks"][-1] == "cycle 1 is closed and was not told: reopen it, and import again"
+    books.handle(c.ReopenCycle(cycle_id=1, reason="x"))
+    assert books.import_file(put("b.json", cost_report({1: "100"})))["readings"] == 1
+
+
+def test_a_look_is_one_reading_however_often_the_page_is_imported(books: Books, put: Put) -> None:
+    page = put("page.html", b"<html><body><div>$5.42 USD</div></body></html>", "2025-09-10T09:05:00Z")
+    assert books.import_file(page, provider="claude")["readings"] == 1
+    assert books.import_file(page, provider="claude")["recorded"] is False
+    (source,) = books.sources(1)
+    assert (source["type"], source["measured_at"], source["amount_usd"]) == (
+        "manual",
+        "2025-09-10T09:05:00Z",
+        Decimal("5.42"),
+    )
+
+
+# -- usage -------------------------------------------------------------------------------------------------------
+
+
+def claude_line(
+    id: str, output: int, at: str = "2025-09-10T10:00:00Z", session: str = "s1", **more: Any
+) -> dict[str, Any]:
+    """A line of a session log."""
+    usage = {
+        "input_tokens": 1000,
+        "output_tokens": output,
+        "cache_read_input_tokens": 0,
+        "cache_creation_input_tokens": 0,
+    }
+    message = {
+        "id": id,
+        "type": "message",
+        "role": "assistant",
+        "model": more.pop("model", "claude-opus-4-6"),
+        "usage": usage,
+    }
+    return {"type": "assistant", "uuid": f"u{id}{output}", "sessionId": session, "timestamp": at, "requestId": f"r{id}", "message": message, **more}  # fmt: skip
+
+
+def jsonl(*lines: Any) -> bytes:
+    return b"\n".join(json.dumps(line).encode() for line in lines) + b"\n"
+
+
+def test_a_session_log_becomes_dispatches_and_an_estimate_that_says_so(books: Books, put: Put) -> None:
+    log = jsonl(claude_line("m1", 10), claude_line("m1", 200), claude_line("m2", 300))
+    answer = books.import_file(put("log.jsonl", log))
+    assert (answer["new"], answer["dispatches"], answer["readings"]) == (2, 2, 1)
+    assert (
+        books.run(
+            "claude-code s1" if "claude-code s1" in [r["run_id"] for r in books.runs()] else books.runs()[0]["run_id"]
+        )["reported_out"]
+        == 500
+    )
+    (imported,) = [e for e in books.log() if e["event"] == "lines-imported.v1"]
+    assert imported["estimate"] is True
+    assert imported["prices"].startswith("genai-prices ")
+    assert books.status(1)["totals"]["realtime_usd"] == Decimal("0.0225"), "2,000 in at $5, 500 out at $25 a million"
+
+
+def test_a_call_that_stands_in_two_sessions_counts_once(books: Books, put: Put) -> None:
+    books.import_file(put("b.jsonl", jsonl(claude_line("m1", 200, session="s2"))))
+    books.import_file(put("a.jsonl", jsonl(claude_line("m1", 200, session="s1"))))
+    assert sum(run["reported_out"] for run in books.runs()) == 200
+
+
+def test_a_model_without_a_price_is_reported_and_not_free(books: Books, put: Put) -> None:
+    answer = books.import_file(put("log.jsonl", jsonl(claude_line("m1", 10, model="claude-unheard-of-99"))))
+    assert "1 calls of claude-unheard-of-99 have no price: what they cost is unknown, not nothing" in answer["remarks"]
+    assert (answer["dispatches"], answer["readings"]) == (1, 0)
+
+
+# -- nothing silently skipped ------------------------------------------------------------------------------------
+
+
+def test_a_line_that_cannot_be_read_is_kept_aside_listed_and_retried(
+    books: Books, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mecris.importers import anthropic_cost
+
+    path = put("a.json", cost_report({1: "100", 2: "none"}))
+    answer = books.import_file(path)
+    assert (answer["new"], answer["unreadable"]) == (1, 1)
+    (row,) = books.quarantine()
+    assert (row["file"], row["line"], row["reason"]) == ("a.json", 2, "amount 'none' is no amount")
+    path.unlink()  # what is kept is enough
+    read = anthropic_cost.read
+
+    def newer(file: Any) -> Any:
+        return (item for item in read(type(file).of(file.text.replace('"none"', '"7"').encode())))
+
+    monkeypatch.setattr(anthropic_cost, "read", newer)
+    monkeypatch.setattr(anthropic_cost, "VERSION", 2)
+    (again,) = books.retry_quarantine()
+    assert (again["new"], again["unreadable"], books.quarantine()) == (1, 0, [])
+    assert books.status(1)["totals"]["realtime_usd"] == Decimal("1.07")
+    assert books.replay().differences == 0
+
+
+def test_a_page_without_the_next_one_is_said_to_be_incomplete(books: Books, put: Put) -> None:
+    answer = books.import_file(put("a.json", cost_report({1: "100"}, more=True)))
+    assert answer["incomplete"] is True
+    assert any("there are more pages" in remark for remark in answer["remarks"])
+    assert books.evidence()[0]["incomplete"] is True
+
+
+def test_a_file_that_ends_in_the_middle_counts_as_far_as_it_goes(books: Books, put: Put) -> None:
+    content = jsonl(claude_line("m1", 10)) + json.dumps(claude_line("m2", 20)).encode()[:-30]
+    answer = books.import_file(put("log.jsonl", content))
+    assert (answer["new"], answer["unreadable"]) == (1, 1)
+    assert answer["quarantine"][0]["line"] == 2
+
+
+def test_a_dry_run_says_what_would_be_recorded_and_records_nothing(books: Books, put: Put) -> None:
+    path = put("a.json", cost_report({1: "100", 2: "50"}))
+    before = books.position
+    dry = books.import_file(path, dry_run=True)
+    assert (books.position, books.evidence(), books.sources(1)) == (before, [], [])
+    wet = books.import_file(path)
+    assert {n: v for n, v in dry.items() if n != "position"} == {n: v for n, v in wet.items() if n != "position"}
+
+
+def test_the_file_itself_is_kept_to_the_byte(books: Books, put: Put) -> None:
+    import zlib
+
+    content = cost_report({1: "100"}) + b"\n" * 100_000
+    answer = books.import_file(put("a.json", content))
+    with books.file.reading() as connection:
+        parts = connection.execute("SELECT content FROM evidence WHERE sha256 = ? ORDER BY part", (answer["sha256"],))
+        assert zlib.decompress(b"".join(part for (part,) in parts)) == content
+
+
+def test_a_file_of_no_format_is_refused_and_leaves_nothing(books: Books, put: Put) -> None:
+    before = books.position
+    with pytest.raises(PayloadRefused, match="is of no format that is known"):
+        books.import_file(put("x.bin", b"\x00\x01\x02"))
+    with pytest.raises(Unavailable, match="cannot be read"):
+        books.import_file(put("a", b"").parent)
+    with pytest.raises(Unavailable, match="cannot be read"):
+        books.import_file("nowhere.json")
+    with pytest.raises(RuleRefused, match="falls in no cycle"):
+        books.import_file(put("p.html", b"<html><p>$1 USD</p></html>", "2025-10-03T00:00:00Z"))
+    assert (books.position, books.evidence()) == (before, [])
+
+
+def test_an_import_that_fails_on_the_way_leaves_nothing_of_itself(
+    books: Books, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mecris.books import importing
+
+    before = books.position
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):  # noqa: PT012
+        patch.setattr(importing, "tell_cycles", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        books.import_file(put("a.json", cost_report({1: "100"})))
+    assert (books.position, books.evidence(), books.sources(1)) == (before, [], [])
+    assert books.import_file(put("a.json", cost_report({1: "100"})))["readings"] == 1
+    assert books.replay().differences == 0
+
+
+def test_what_was_imported_replays_and_is_asked_as_of(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100", 2: "none"})))
+    first = books.position
+    books.import_file(put("log.jsonl", jsonl(claude_line("m1", 10))))
+    assert [f["file"] for f in books.evidence()] == ["a.json", "log.jsonl"]
+    assert [f["file"] for f in books.evidence(as_of=first)] == ["a.json"]
+    assert books.replay().differences == 0
+    assert books.verify().faults == []
+
+
+# -- laws --------------------------------------------------------------------------------------------------------
+
+_LINES = st.builds(
+    Line,
+    key=st.sampled_from("ab"),
+    rank=st.sampled_from(["", "1", "2"]),
+    start=st.sampled_from([datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 9, 2, tzinfo=UTC)]),
+    end=st.just(datetime(2025, 9, 3, tzinfo=UTC)),
+    usd=st.sampled_from([None, Decimal(1), Decimal(2)]),
+    run=st.sampled_from(["r", "s"]),
+    input_tokens=st.integers(0, 2),
+)
+
+
+@given(st.lists(_LINES.map(lambda line: line._replace(key="a")), min_size=1, max_size=5), st.randoms())
+@settings(max_examples=200)
+def test_copies_of_a_line_say_the_same_in_any_order_and_however_often(lines: list[Line], chance: Any) -> None:
+    def together(copies: Sequence[Line]) -> Line:
+        found = copies[0]
+        for copy in copies[1:]:
+            found = better(found, copy)
+        return found
+
+    shuffled = [*lines, *chance.choices(lines, k=2)]
+    chance.shuffle(shuffled)
+    assert better(together(lines), together(lines)) == together([*lines, lines[0]])
+    assert together([lines[0], *lines]) == together([lines[0], *shuffled])
+
+
+def test_what_is_known_and_not_better_changes_nothing() -> None:
+    line = Line("a", "1", datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 9, 2, tzinfo=UTC), Decimal(1))
+    changed = changed_by([line, line._replace(rank="0", usd=Decimal(9))], {"a": line})
+    assert (changed.lines, changed.new, changed.restated, changed.unchanged) == ([], 0, [], 2)
+
+
+@st.composite
+def exports(draw: st.DrawFn) -> list[tuple[str, bytes, str]]:
+    """Files of four kinds that overlap, restate and repeat one another."""
+    found = []
+    for number in range(draw(st.integers(2, 5))):
+        exported = f"2025-10-0{draw(st.integers(1, 4))}T0{number}:00:00Z"
+        days = draw(st.dictionaries(st.integers(1, 5), st.sampled_from(["0", "100", "150.5"]), min_size=1, max_size=3))
+        kind = draw(st.sampled_from(["cost", "ccusage", "log", "csv"]))
+        if kind == "cost":
+            content = cost_report(days)
+        elif kind == "ccusage":
+            rows = [
+                {"date": f"2025-09-{d:02}", "totalCost": float(v) / 100, "modelBreakdowns": []} for d, v in days.items()
+            ]
+            content = json.dumps({"daily": rows, "totals": {}}).encode()
+        elif kind == "log":
+            content = jsonl(*(claude_line(f"m{d}", int(float(v)), session=f"s{number % 2}", at=f"2025-09-{d:02}T0{number}:00:00Z") for d, v in days.items()))  # fmt: skip
+        else:
+            content = csv(*(f"2025-09-{d:02},{float(v) / 100},{d},claude,bill,manual" for d, v in days.items()))
+        found.append((f"{number}.{kind}", content, exported))
+    return found
+
+
+@given(exports(), st.randoms())
+@settings(max_examples=25)
+def test_files_in_any_order_and_repeated_end_in_the_same_status(
+    tmp_path_factory: pytest.TempPathFactory, files: list[tuple[str, bytes, str]], chance: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("law")
+    paths = []
+    for name, content, exported in files:
+        path = folder / name
+        path.write_bytes(content)
+        moment = datetime.fromisoformat(exported).timestamp()
+        os.utime(path, (moment, moment))
+        paths.append(path)
+    shuffled = [*paths, *chance.choices(paths, k=2)]
+    chance.shuffle(shuffled)
+
+    def told(order: Sequence[Path], name: str) -> Any:
+        with september(folder / f"{name}.db") as books:
+            for path in order:
+                books.import_file(path)
+            status = books.status(1)
+            assert books.replay().differences == 0
+            tokens = [sum(r[n] for r in books.runs()) for n in ("reported_in", "reported_out")]
+            sources = {(s["name"], s["counted"], s["amount_usd"], s["measured_at"]) for s in books.sources(1)}
+            return (
+                [status[n] for n in ("totals", "tie_out", "grade", "percent", "providers")],
+                readings(books),
+                tokens,
+                sources,
+            )
+
+    assert told(paths, "straight") == told(shuffled, "shuffled")
+
+
+# -- by the command line -----------------------------------------------------------------------------------------
+
+
+def mecris(path: Path, *words: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "mecris.cli", "--books", str(path), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_founding_story_from_files_alone(tmp_path: Path, put: Put) -> None:
+    """A Claude Code log, a saved dashboard page and a Groq reading; what no meter saw is explained, and the books tie out."""
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-08-06", "--end", "2025-09-30", "--target", "25.76")
+    usage = [claude_line(f"m{n}", 200, at="2025-09-10T08:00:00Z") for n in range(11)]
+    log = put("log.jsonl", jsonl(*usage), "2025-09-10T09:00:00Z")
+    page = put("console.html", b"<html><body><h1>Usage</h1><div>$5.42 USD</div></body></html>", "2025-09-10T09:05:00Z")
+    groq = put("groq.json", b'{"project_id": "p", "spent_usd": 0.80, "timestamp": "2025-08-31T23:00:00Z"}')
+    assert mecris(path, "import", str(log))[1] == (
+        "log.jsonl: claude-code, 'claude code' of claude; recorded 11 new lines, 11 dispatches, 1 reading, in cycle 1\n"
+    )
+    assert mecris(path, "import", str(page), "--provider", "claude")[0] == 0
+    assert mecris(path, "import", str(groq))[0] == 0
+    assert (
+        mecris(path, "budget", "plug", "--cycle", "1", "--provider", "claude", "--square", "--yes", "--reason", "x")[0]
+        == 0
+    )
+    with Books.open(path) as books:
+        tied = books.status(1)["tie_out"]
+        assert (tied["spent_usd"], tied["remaining_usd"], tied["unexplained_usd"]) == (
+            Decimal("6.22"),
+            Decimal("19.54"),
+            0,
+        )
+        assert tied["tracked_usd"] == Decimal("0.11") + Decimal("0.80")
+        assert books.replay().differences == 0
+    for one in (log, page, groq):
+        again = mecris(path, "import", str(one), *(["--provider", "claude"] if one == page else []))
+        assert again[:2] == (0, f"{one.name}: nothing new\n")
+
+
+def test_the_exit_code_tells_of_lines_that_could_not_be_read(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    bad = put("bad.json", cost_report({1: "100", 2: "none"}))
+    code, out, err = mecris(path, "import", str(bad), str(put("x.bin", b"\x00")))
+    assert code == 3
+    assert "line 2 cannot be read: amount 'none' is no amount" in err
+    assert "refused: x.bin: x.bin is of no format that is known" in err
+    assert "1 unreadable line" in out
+    assert mecris(path, "import", str(bad))[0] == 0, "it was told before"
+    assert mecris(path, "evidence", "quarantine")[0] == 1
+    assert mecris(path, "evidence", "quarantine", "--retry")[2].endswith("was read again: 1 lines cannot be read\n")
+    assert mecris(path, "import")[0] == 2
+
+
+def test_a_watched_folder_is_imported_as_it_fills(tmp_path: Path) -> None:
+    path, folder = tmp_path / "books.db", tmp_path / "in"
+    folder.mkdir()
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    (folder / "link.json").symlink_to("/etc/passwd")
+    (folder / "bomb.zip").write_bytes(b"PK\x03\x04" + b"\x00" * 100)
+    command = [sys.executable, "-m", "mecris.cli", "--books", str(path), "import", "--watch", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        try:
+            (folder / "a.json").write_bytes(cost_report({1: "100"}))
+            with Books.open(path) as books:
+                _until(lambda: len(books.evidence()) == 1)
+                (folder / "sub").mkdir()
+                (folder / "sub" / "b.json").write_bytes(cost_report({2: "50"}))
+                _until(lambda: len(books.evidence()) == 2)
+                (folder / "a.json").write_bytes(cost_report({1: "110"}))
+                _until(lambda: len(books.evidence()) == 3)
+                assert books.status(1)["totals"]["realtime_usd"] == Decimal("1.6")
+            assert watching.poll() is None, "it stays up"
+        finally:
+            watching.kill()
+        assert "bomb.zip" in watching.stderr.read()  # type: ignore[union-attr]
+
+
+def _until(true: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if true():
+            return
+        sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+HOSTILE = {
+    "laughs.html": b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><html><p>&b;</p></html>',
+    "deep.json": b"[" * 1_000_000,
+    "deep-object.json": b'{"data":' * 100_000,
+    "nul.csv": b"date,usd\n2025-09-01,1\x00\n",
+    "nul.json": b'{"cost_usd": 1\x00}',
+    "latin.csv": "date,usd,description\n2025-09-01,1,caf\xe9\n".encode("latin-1"),
+    "line.jsonl": b'{"type": "assistant", "sessionId": "s", "uuid": "' + b"x" * 20_000_000 + b'"}\n',
+    "digits.json": b'{"cost_usd": ' + b"9" * 100_000 + b"}",
+    "empty": b"",
+    "bom": b"\xef\xbb\xbf",
+    "half.html": b"<html><div>$1.00" + b"<div>" * 50_000,
+    "numbers.json": b'{"data": [' + b"1," * 100_000 + b"1]}",
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_hostile_files_are_refused_or_read_and_nothing_falls_over(books: Books, put: Put, name: str) -> None:
+    before = books.position
+    try:
+        answer = books.import_file(put(name, HOSTILE[name], "2025-09-10T00:00:00Z"))
+        assert answer["unreadable"] or answer["readings"] <= 1
+    except MecrisError as refused:
+        assert len(refused.message) < 2000
+        assert books.position == before
+    assert books.verify().faults == []
