@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := domain importers store projections notifiers books servers servers/rest servers/mcp cli
 
-.PHONY: help demo test check bench docs format clean
+.PHONY: help demo test check fuzz bench docs format clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ format: .venv/installed ## Format the code
 
 docs: .venv/installed ## Generate the reference pages
 	$(BIN)/python -m docs.generate
+
+fuzz: .venv/installed ## Feed every importer 20,000 inputs that nobody wrote
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'atheris>=2.3'
+	$(BIN)/python tests/fuzz_importers.py
 
 bench: .venv/installed ## Measure, side by side in one run, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks

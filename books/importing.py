@@ -21,7 +21,7 @@ from ..domain.errors import NotFound, PayloadRefused, Unavailable
 from ..domain.lines import Changed, Line
 from ..domain.period import as_text, from_text, last_moment
 from ..importers.formats import FORMATS, recognised
-from ..importers.kinds import Call, Charge, Item, Look, Remark, Report, Unreadable
+from ..importers.kinds import WRONG_SHAPE, Call, Charge, Item, Look, Remark, Report, Unreadable
 from ..importers.reading import File
 from ..projections import follow, imports
 from .answers import Answer
@@ -132,6 +132,18 @@ def _unpack(books: "Books", digest: str, into: IO[bytes]) -> None:
     into.write(unpacking.flush())
 
 
+def _items(importer: ModuleType, file: File) -> Iterator[Item]:
+    """What an importer reads; a file that was said to be of its format and is of another shape is refused."""
+    try:
+        yield from importer.read(file)
+    except WRONG_SHAPE as error:
+        raise _not_of(importer, file) from error
+
+
+def _not_of(importer: ModuleType, file: File) -> PayloadRefused:
+    return PayloadRefused(f"{file.name} is not of the format {importer.NAME}: say another with --format")
+
+
 class _Counted(File):
     """A file that tells how far it was read."""
 
@@ -201,7 +213,10 @@ class _Work:
         return found[0]
 
     def _report(self, importer: ModuleType) -> Report:
-        report: Report = importer.report(self.file)
+        try:
+            report: Report = importer.report(self.file)
+        except WRONG_SHAPE as error:
+            raise _not_of(importer, self.file) from error
         if self.asked.provider is None:
             return report
         provider, _, account = self.asked.provider.partition(":")
@@ -211,7 +226,7 @@ class _Work:
     # -- lines ----------------------------------------------------------------------------------------------------
 
     def _take_in(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
-        items = self._told_apart(importer.read(self.file), connection, hand, report)
+        items = self._told_apart(_items(importer, self.file), connection, hand, report)
         while batch := list(islice(items, BATCH)):
             order = c.ImportLines(
                 report=report.name,
@@ -343,7 +358,7 @@ class _Work:
 
 def _dispatch(line: Line) -> c.Dispatch:
     id = line.key if len(line.key) <= LONGEST_ID else f"sha256:{sha256(line.key.encode()).hexdigest()}"
-    return c.Dispatch(
+    return c.Dispatch.model_construct(  # its importer has checked it
         dispatch_id=id,
         input_tokens=line.input_tokens,
         output_tokens=line.output_tokens,

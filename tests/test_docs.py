@@ -22,9 +22,10 @@ from mecris.cli.main import mecris, run
 
 ROOT = Path(__file__).parent.parent
 README, AGENTS, GUIDE = ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "docs" / "guide.md"
+IMPORTS = ROOT / "docs" / "imports.md"
 LEDGER, SERVERS, CONTRIBUTING = ROOT / "docs" / "ledger.md", ROOT / "docs" / "servers.md", ROOT / "CONTRIBUTING.md"
 PAGES = [README, AGENTS, *sorted((ROOT / "docs").glob("*.md"))]
-AT_LEAST = {README: 8, AGENTS: 16, GUIDE: 80, LEDGER: 45, SERVERS: 15}
+AT_LEAST = {README: 8, AGENTS: 16, GUIDE: 80, LEDGER: 45, SERVERS: 15, IMPORTS: 15}
 """How much must be run of these pages, so that the test cannot pass by finding nothing."""
 TELLS_EXIT = '|| echo "exit $?"'
 
