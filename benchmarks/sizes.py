@@ -19,6 +19,8 @@ class Sizes(NamedTuple):
     dispatches: int = 100_000
     few_rounds: int = 5
     requests: int = 4_000
+    log_lines: int = 200_000
+    spend_rows: int = 1_000_000
 
 
-QUICK = Sizes(2_000, 300, 300, 600, 20, 100, 30, 3, 1, 3, 2_000, 2, 320)
+QUICK = Sizes(2_000, 300, 300, 600, 20, 100, 30, 3, 1, 3, 2_000, 2, 320, 2_000, 5_000)

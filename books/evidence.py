@@ -36,8 +36,8 @@ def listed(ask: Asked, moment: Moment) -> list[dict[str, Any]]:
 
 
 def _newest(files: list[imports.Kept]) -> list[imports.Kept]:
-    """Each file as it was read last."""
-    return list({file.sha256: file for file in files}.values())
+    """Each file as it was read last, for each report that it was read for."""
+    return list({(file.sha256, file.report): file for file in files}.values())
 
 
 def quarantined(ask: Asked) -> list[dict[str, Any]]:
@@ -53,7 +53,6 @@ def retried(books: "Books", by: str | None) -> list[Answer]:
     """Read every file with unreadable lines again."""
     from .importing import retry
 
-    wanted = {row["sha256"] for row in books.quarantine()}
     with books.file.reading() as connection:
-        files = [imports.kept(connection, digest) for digest in sorted(wanted)]
-    return [retry(books, file, by) for file in files if file is not None]
+        files = [file for file in _newest(imports.files(connection, books.position)) if file.unreadable]
+    return [retry(books, file, by) for file in files]

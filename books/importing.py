@@ -79,9 +79,9 @@ def retry(books: "Books", kept: imports.Kept, by: str | None) -> Answer:
         unpacked.seek(0)
         digest, size = _pack(unpacked, packed)
         asked = Asked(format=kept.format)
-        work = _Work(
-            File(kept.name, unpacked), digest, size, packed, from_text(kept.exported_at), books.now(), asked, again=True
-        )
+        said = Report.whose(kept.report)
+        at = from_text(kept.exported_at)
+        work = _Work(File(kept.name, unpacked), digest, size, packed, at, books.now(), asked, said=said)
         return _done(books, work, by)
 
 
@@ -170,10 +170,12 @@ class _Work:
         now: datetime,
         asked: Asked,
         *,
-        again: bool = False,
+        said: tuple[str, str, str] | None = None,
     ) -> None:
         self.file, self.digest, self.size, self.packed = file, digest, size, packed
-        self.exported_at, self.now, self.asked, self.again = exported_at, now, asked, again
+        self.exported_at, self.now, self.asked = exported_at, now, asked
+        self.said = said
+        """Of a file that is read again: whose it was said to be, and under which name."""
         self.counts = Counter[str]()
         self.unpriced = Counter[str]()
         self.unreadable: list[tuple[int, str]] = []
@@ -185,10 +187,10 @@ class _Work:
     def __call__(self, connection: sqlite3.Connection, hand: "Hand") -> Answer:
         """Do it, and say what came of it."""
         follow.catch_up(connection)
-        kept = imports.kept(connection, self.digest)
         importer = self._importer()
         report = self._report(importer)
-        is_new = kept is None or kept.version < importer.VERSION or self.again
+        kept = imports.kept(connection, self.digest, report.name)
+        is_new = kept is None or kept.version < importer.VERSION or self.said is not None
         if is_new:
             self._take_in(connection, hand, importer, report)
             self._keep(connection, hand, importer, report)
@@ -217,6 +219,9 @@ class _Work:
             report: Report = importer.report(self.file)
         except WRONG_SHAPE as error:
             raise _not_of(importer, self.file) from error
+        if self.said is not None:
+            provider, account, source = self.said
+            return report._replace(provider=provider, account=account, source=source)
         if self.asked.provider is None:
             return report
         provider, _, account = self.asked.provider.partition(":")
@@ -345,6 +350,7 @@ class _Work:
             lines=self.counts["lines"],
             new=self.counts["new"],
             restated=self.counts["restated"],
+            report_usd=told.report_usd,
             unreadable=self.counts["unreadable"],
             dispatches=self.counts["dispatches"],
             readings=told.readings,
@@ -358,7 +364,7 @@ class _Work:
 
 def _dispatch(line: Line) -> c.Dispatch:
     id = line.key if len(line.key) <= LONGEST_ID else f"sha256:{sha256(line.key.encode()).hexdigest()}"
-    return c.Dispatch.model_construct(  # its importer has checked it
+    return c.Dispatch(
         dispatch_id=id,
         input_tokens=line.input_tokens,
         output_tokens=line.output_tokens,

@@ -36,6 +36,8 @@ class Told:
         self.readings = self.retracted = 0
         self.cycles: set[int] = set()
         self.remarks: list[str] = []
+        self.report_usd: Decimal | None = None
+        """What all lines of the report come to, inside and outside of cycles, to the last digit."""
 
     def add(self, other: "Told") -> None:
         """Count what else was told."""
@@ -43,6 +45,7 @@ class Told:
         self.retracted += other.retracted
         self.cycles |= other.cycles
         self.remarks += other.remarks
+        self.report_usd = other.report_usd if self.report_usd is None else self.report_usd
 
 
 class Standing(NamedTuple):
@@ -112,6 +115,7 @@ def tell_cycles(
     alike = [r for r in reports if (r.type, r.money_of) == (mine.type, mine.money_of)]
     alike.sort(key=lambda r: (r.estimate, r.name))
     buckets = {report.id: imports.buckets(connection, report.id) for report in alike}
+    told.report_usd = _total(buckets[mine.id])
     position = positions.head(connection).position
     for cycle in ledger.cycles(connection, position):
         if cycle_id is not None and cycle.id != cycle_id:
@@ -126,6 +130,13 @@ def tell_cycles(
             continue
         _tell(connection, hand, cycle, wanted, evidence, told)
     return told
+
+
+def _total(buckets: Iterable[imports.Bucket]) -> Decimal:
+    sum = Decimal(0)
+    for bucket in buckets:
+        sum = EXACT.add(sum, bucket.usd)
+    return sum.normalize(EXACT)
 
 
 def _figures(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote, unquote
 
 from ..domain.errors import MecrisError
 from .reading import File
@@ -31,7 +32,13 @@ class Report(NamedTuple):
     @property
     def name(self) -> str:
         """What tells it from other reports: files that have it in common share their keys."""
-        return f"{self.provider}/{self.account}/{self.source}"
+        return f"{quote(self.provider, ' :')}/{quote(self.account, ' :')}/{self.source}"
+
+    @classmethod
+    def whose(cls, name: str) -> tuple[str, str, str]:
+        """Provider, account and source from such a name."""
+        provider, account, source = name.split("/", 2)
+        return unquote(provider), unquote(account), source
 
     @property
     def money_of(self) -> str:

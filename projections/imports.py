@@ -202,10 +202,10 @@ def files(connection: sqlite3.Connection, position: int) -> list[Kept]:
     ]
 
 
-def kept(connection: sqlite3.Connection, digest: str) -> Kept | None:
-    """A file by its digest, as it was read last."""
+def kept(connection: sqlite3.Connection, digest: str, report: str) -> Kept | None:
+    """A file by its digest, as it was read last for a report."""
     found = connection.execute(
-        "SELECT * FROM import_file WHERE sha256 = ? ORDER BY id DESC LIMIT 1", (digest,)
+        "SELECT * FROM import_file WHERE sha256 = ? AND report = ? ORDER BY id DESC LIMIT 1", (digest, report)
     ).fetchone()
     return None if found is None else Kept(*found)
 

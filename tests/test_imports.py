@@ -196,6 +196,22 @@ def test_two_accounts_are_two_providers(books: Books, put: Put) -> None:
     }
 
 
+def test_a_file_that_was_said_to_be_anothers_can_be_said_again(books: Books, put: Put) -> None:
+    path = put("a.json", cost_report({1: "100"}))
+    books.import_file(path, provider="claude:wrong")
+    assert books.import_file(path, provider="claude:right")["readings"] == 1
+    assert {p["provider"] for p in books.status(1)["providers"]} == {"claude:wrong", "claude:right"}
+    assert books.import_file(path, provider="claude:right")["recorded"] is False
+
+
+def test_a_cycle_that_is_opened_later_is_told_when_the_file_comes_again(books: Books, put: Put) -> None:
+    path = put("x.csv", csv("2025-10-01,7,c,groq,export,realtime"), "2025-10-03T00:00:00Z")
+    assert books.import_file(path)["cycles"] == []
+    books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=10))
+    assert books.import_file(path)["cycles"] == [2]
+    assert books.import_file(path)["recorded"] is False
+
+
 def test_pages_of_two_providers_are_two_sources(books: Books, put: Put) -> None:
     for provider, amount in (("claude", "1"), ("groq", "2")):
         page = f"<html><p>${amount}.00 USD</p></html>".encode()

@@ -1,0 +1,97 @@
+"""Large files imported: a session log beside the tool that only totals it, and a spend log beside plain inserts."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from time import perf_counter
+
+from mecris.books import Books
+from mecris.domain.commands import OpenCycle
+
+from .logs import claude_code_log, litellm_rows
+from .plain import Plain
+from .report import Row, at_least, at_most, for_scale, missing, rate
+from .sizes import Sizes
+
+HOW = (
+    "- **A session log**: `mecris import` of one generated Claude Code log (an answer has 1.8 lines) as a process, with everything durable: the "
+    "file kept, every line, every dispatch, the readings; beside `ccusage claude daily --json --offline` on the same file, which totals it "
+    "(`ccusage` is looked for on the PATH). The faster of two runs each.",
+    "- **A spend log**: `Books.import_file` of generated LiteLLM rows, one a line, in one durable write, beside as many plain rows inserted in "
+    "batches of 5,000. The sum is compared with one of our own in decimals.",
+)
+BATCH = 5_000
+
+
+def rows(folder: Path, books: Path, sizes: Sizes) -> Iterator[Row]:
+    """Seconds, rates, memory, and whether the totals agree."""
+    yield from _session_log(folder / "home" / "projects" / "demo" / "session.jsonl", folder, sizes.log_lines)
+    yield from _spend_log(folder / "litellm.jsonl", folder, books, sizes.spend_rows)
+
+
+def _session_log(path: Path, folder: Path, lines: int) -> Iterator[Row]:
+    path.parent.mkdir(parents=True)
+    claude_code_log(path, lines)
+    what = f"`mecris import` of a Claude Code log of {lines:,} lines, {path.stat().st_size >> 20} MiB"
+    took, cost = min(_imported(path, folder / f"log{n}.db") for n in range(2))
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+    figures = f"{took:.2f} s, {rate(took, lines)}, total {cost}"
+    if (ccusage := shutil.which("ccusage")) is None:
+        yield missing(what, f"{figures}; ccusage is not installed")
+        return
+    theirs, total = min(_totalled(ccusage, path.parents[2]) for _ in range(2))
+    yield at_most(
+        f"{what}, against ccusage's total of it", 1, took / theirs, f"{figures}; ccusage {theirs:.2f} s, {total}"
+    )
+    yield for_scale("the same, peak memory of any process so far", f"{peak} MiB", "")
+
+
+def _imported(path: Path, books: Path) -> tuple[float, Decimal]:
+    command = [sys.executable, "-m", "mecris.cli", "--books", str(books), "import", str(path)]
+    with Books.open(books) as opened:
+        opened.handle(OpenCycle(start_date="2026-08-01", end_date="2027-12-31", target_usd=1_000_000))
+    begun = perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    took = perf_counter() - begun
+    with Books.open(books) as opened:
+        return took, opened.status(1)["totals"]["realtime_usd"]
+
+
+def _totalled(ccusage: str, home: Path) -> tuple[float, str]:
+    begun = perf_counter()
+    done = subprocess.run(
+        [ccusage, "claude", "daily", "--json", "--offline"],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "CLAUDE_CONFIG_DIR": str(home)},
+    )
+    took = perf_counter() - begun
+    return took, str(json.loads(done.stdout, parse_float=str)["totals"]["totalCost"])
+
+
+def _spend_log(path: Path, folder: Path, books: Path, count: int) -> Iterator[Row]:
+    litellm_rows(path, count)
+    floor = Plain(folder / "plain-lines.db", books, 0)
+    begun = perf_counter()
+    for _ in range(0, count, BATCH):
+        floor.batch(BATCH)
+    plain = perf_counter() - begun
+    with Books.open(folder / "spend.db") as opened:
+        opened.handle(OpenCycle(start_date="2026-08-01", end_date="2027-12-31", target_usd=1_000_000))
+        begun = perf_counter()
+        answer = opened.import_file(path)
+        took = perf_counter() - begun
+    agrees = "agrees" if answer["report_usd"] == _summed(path) else "DIFFERS"
+    figures = f"{rate(took, count)}, plain {rate(plain, count)}; the sum {answer['report_usd']} {agrees} with our own"
+    yield at_least(f"{count:,} LiteLLM rows imported, against plain SQLite", 0.25, plain / took, figures)
+
+
+def _summed(path: Path) -> Decimal:
+    with path.open(encoding="utf-8") as log:
+        return sum((Decimal(json.loads(line, parse_float=str)["spend"]) for line in log), Decimal(0)).normalize()
