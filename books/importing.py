@@ -25,7 +25,7 @@ from ..importers.kinds import WRONG_SHAPE, Call, Charge, Item, Look, Remark, Rep
 from ..importers.reading import File
 from ..projections import follow, imports
 from .answers import Answer
-from .telling import Told, tell_cycles, tell_look
+from .telling import Evidence, Told, tell_cycles, tell_look
 
 if TYPE_CHECKING:
     from .books import Books
@@ -194,7 +194,8 @@ class _Work:
         if is_new:
             self._take_in(connection, hand, importer, report)
             self._keep(connection, hand, importer, report)
-        self.told.add(tell_cycles(connection, hand, report.name, self.asked.cycle_id, self.digest, self.now))
+        evidence = Evidence(self.digest, self.incomplete)
+        self.told.add(tell_cycles(connection, hand, report.name, self.asked.cycle_id, evidence, self.now))
         answer = self._answer(importer, report, is_new)
         if self.asked.dry_run:
             raise _Rehearsed(answer)

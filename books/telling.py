@@ -48,6 +48,13 @@ class Told:
         self.report_usd = other.report_usd if self.report_usd is None else self.report_usd
 
 
+class Evidence(NamedTuple):
+    """The file that led to a reading, and whether something is missing of it."""
+
+    sha256: str
+    incomplete: bool
+
+
 class Standing(NamedTuple):
     """A reading that stands."""
 
@@ -103,7 +110,7 @@ def _is_about(cycle: ledger.Cycle, at: datetime, cycle_id: int | None) -> bool:
 
 
 def tell_cycles(
-    connection: sqlite3.Connection, hand: "Hand", name: str, cycle_id: int | None, evidence: str, now: datetime
+    connection: sqlite3.Connection, hand: "Hand", name: str, cycle_id: int | None, evidence: Evidence, now: datetime
 ) -> Told:
     """Bring the readings of every cycle that a report touches to what its lines come to."""
     follow.catch_up(connection)
@@ -166,7 +173,7 @@ def _tell(
     hand: "Hand",
     cycle: ledger.Cycle,
     wanted: list[tuple[imports.Report, dict[datetime, Decimal]]],
-    evidence: str,
+    evidence: Evidence,
     told: Told,
 ) -> None:
     standing = _sources(connection, cycle)
@@ -202,7 +209,7 @@ def _bring(
     figures: dict[datetime, Decimal],
     known: Source | None,
     counted: bool,
-    evidence: str,
+    evidence: Evidence,
     told: Told,
 ) -> bool:
     """Retract what the lines do not say any more, and record what they say and nobody recorded."""
@@ -213,10 +220,13 @@ def _bring(
         wrong = [s for s in standing if figures.get(s.measured_at) != s.amount]
     right = {(s.measured_at, s.amount) for s in standing if s not in wrong}
     for reading in wrong:
-        reason = f"the report says otherwise by now (evidence {evidence[:12]})"
+        reason = f"the report says otherwise by now (evidence {evidence.sha256[:12]})"
         hand(c.RetractReading(cycle_id=cycle.id, reading=reading.number, reason=reason, reconcile=False))
     missing = [(at, amount) for at, amount in figures.items() if (at, amount) not in right]
-    payload = to_json({"report": report.name, "evidence": evidence, "estimate": report.estimate})
+    marks = {"estimate": report.estimate, "incomplete": evidence.incomplete}
+    payload = to_json(
+        {"report": report.name, "evidence": evidence.sha256} | {mark: True for mark in marks if marks[mark]}
+    )
     for at, amount in missing:
         hand(
             c.RecordSource(

@@ -329,6 +329,8 @@ def test_a_page_without_the_next_one_is_said_to_be_incomplete(books: Books, put:
     assert answer["incomplete"] is True
     assert any("there are more pages" in remark for remark in answer["remarks"])
     assert books.evidence()[0]["incomplete"] is True
+    (reading,) = [e for e in books.log() if e["event"] == "source-recorded.v1"]
+    assert json.loads(reading["payload"])["incomplete"] is True
 
 
 def test_a_file_that_ends_in_the_middle_counts_as_far_as_it_goes(books: Books, put: Put) -> None:
