@@ -23,7 +23,7 @@ from ..domain.period import as_text, from_text, last_moment
 from ..importers.formats import FORMATS, recognised
 from ..importers.kinds import WRONG_SHAPE, Call, Charge, Item, Look, Remark, Report, Unreadable
 from ..importers.reading import File
-from ..projections import follow, imports
+from ..projections import follow, imports, ledger
 from .answers import Answer
 from .telling import Evidence, Told, tell_cycles, tell_look
 
@@ -39,6 +39,8 @@ PART = 1 << 20
 NAMED = 1_000
 """Unreadable lines that are kept on record one by one; the rest is counted."""
 LONGEST_ID = 200
+MOST_TOKENS = 10**15
+"""Tokens of one call beyond which a figure is a slip, and sums would not fit."""
 MOMENT = timedelta(microseconds=1)
 Progress = Callable[[int], None]
 
@@ -64,10 +66,10 @@ def import_file(books: "Books", path: str, asked: Asked, by: str | None, progres
     """Import one file; the same file again records nothing."""
     with _opened(path) as (stream, mtime):
         now = books.now()
-        exported_at = min(asked.exported_at or mtime, now)
+        exported_at = asked.exported_at or mtime
         with TemporaryFile() as packed:
             digest, size = _pack(stream, packed)
-            file = _Counted(Path(path).name, stream, progress)
+            file = _Counted(_writable(Path(path).name), stream, progress)
             work = _Work(file, digest, size, packed, exported_at, now, asked)
             return _done(books, work, by)
 
@@ -78,7 +80,7 @@ def retry(books: "Books", kept: imports.Kept, by: str | None) -> Answer:
         _unpack(books, kept.sha256, unpacked)
         unpacked.seek(0)
         digest, size = _pack(unpacked, packed)
-        asked = Asked(format=kept.format)
+        asked = Asked(format=kept.format, cycle_id=kept.cycle_id)
         said = Report.whose(kept.report)
         at = from_text(kept.exported_at)
         work = _Work(File(kept.name, unpacked), digest, size, packed, at, books.now(), asked, said=said)
@@ -187,6 +189,7 @@ class _Work:
     def __call__(self, connection: sqlite3.Connection, hand: "Hand") -> Answer:
         """Do it, and say what came of it."""
         follow.catch_up(connection)
+        self._require_cycle(connection)
         importer = self._importer()
         report = self._report(importer)
         kept = imports.kept(connection, self.digest, report.name)
@@ -200,6 +203,13 @@ class _Work:
         if self.asked.dry_run:
             raise _Rehearsed(answer)
         return answer
+
+    def _require_cycle(self, connection: sqlite3.Connection) -> None:
+        if self.asked.cycle_id is not None and ledger.cycle(connection, self.asked.cycle_id) is None:
+            raise NotFound(
+                f"there is no cycle {self.asked.cycle_id}: `mecris budget cycle list` shows those there are",
+                code="cycle-not-found",
+            )
 
     def _importer(self) -> ModuleType:
         if self.asked.format is not None:
@@ -226,6 +236,8 @@ class _Work:
         if self.asked.provider is None:
             return report
         provider, _, account = self.asked.provider.partition(":")
+        if report.provider and report.provider != provider:
+            self.remarks.append(f"the file is of '{report.provider}': taken for '{provider}', as was said")
         source = report.source if report.provider else f"{provider} {report.source}"  # a page does not say whose it is
         return report._replace(provider=provider, account=account, source=source)
 
@@ -259,22 +271,28 @@ class _Work:
     ) -> Iterator[Line]:
         """The lines among what a file says; the rest is taken down on the way."""
         exported = as_text(self.exported_at)
-        for item in items:
-            if isinstance(item, Charge):
+        for number, item in enumerate(items, 1):
+            wrong = _wrong_with(item)
+            if wrong is not None:
+                self._set_aside(number, wrong)
+            elif isinstance(item, Charge):
                 yield Line(item.key, f"|{exported}", item.start, item.end - MOMENT, item.usd)
             elif isinstance(item, Call):
                 yield self._line(item, report, exported)
             elif isinstance(item, Look):
                 self.counts["lines"] += 1
-                at = item.measured_at or self.exported_at
+                at = item.measured_at or min(self.exported_at, self.now)
                 self.told.add(tell_look(connection, hand, report, item, at, self.asked.cycle_id))
             elif isinstance(item, Unreadable):
-                self.counts["unreadable"] += 1
-                if len(self.unreadable) < NAMED:
-                    self.unreadable.append((item.line, item.reason))
+                self._set_aside(item.line, item.reason)
             elif isinstance(item, Remark):
-                self.remarks.append(item.text)
+                self.remarks.append(_writable(item.text))
                 self.incomplete |= item.incomplete
+
+    def _set_aside(self, line: int, reason: str) -> None:
+        self.counts["unreadable"] += 1
+        if len(self.unreadable) < NAMED:
+            self.unreadable.append((line, _writable(reason)))
 
     def _line(self, call: Call, report: Report, exported: str) -> Line:
         tokens = (call.input_tokens, call.output_tokens, call.cache_read_tokens, call.cache_write_tokens)
@@ -282,7 +300,9 @@ class _Work:
         if usd is None and report.estimate:
             usd = self._priced(report.provider, call, tokens)
         end = last_moment(call.at.date())
-        return Line(call.key, f"{call.rank}|{exported}", call.at, end, usd, call.run.strip(), call.model, *tokens)
+        return Line(
+            call.key, f"{call.rank}|{exported}", call.at, end, usd, _named(call.run, "run"), call.model, *tokens
+        )
 
     def _priced(self, provider: str, call: Call, tokens: tuple[int, int, int, int]) -> Decimal | None:
         if self._prices is None:
@@ -324,6 +344,7 @@ class _Work:
             unreadable=tuple(self.unreadable),
             remarks=tuple(dict.fromkeys([*self.remarks, *self._unpriced()])),
             incomplete=self.incomplete,
+            cycle_id=self.asked.cycle_id,
         )
         hand(order)
         self.packed.seek(0)
@@ -363,8 +384,33 @@ class _Work:
         )
 
 
+def _wrong_with(item: Item) -> str | None:
+    """Why an item cannot be kept, although its importer could read it."""
+    if isinstance(item, Charge) and item.end <= item.start:
+        return "it ends before it begins"
+    if isinstance(item, Call) and max(item[4:8]) > MOST_TOKENS:
+        return "the tokens of one call are not that many"
+    said = (
+        (item.key, *((item.run, item.model or "") if isinstance(item, Call) else ()))
+        if isinstance(item, Charge | Call)
+        else ()
+    )
+    return None if all(text == _writable(text) for text in said) else "it holds characters that no text can have"
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _named(text: str, what: str) -> str:
+    """A name as the books take them; one that is too long or not printable has its digest for a name."""
+    if text == text.strip() and text.isprintable() and 0 < len(text) <= LONGEST_ID:
+        return text
+    return f"{what} sha256:{sha256(text.encode()).hexdigest()}"
+
+
 def _dispatch(line: Line) -> c.Dispatch:
-    id = line.key if len(line.key) <= LONGEST_ID else f"sha256:{sha256(line.key.encode()).hexdigest()}"
+    id = _named(line.key, "call")
     return c.Dispatch(
         dispatch_id=id,
         input_tokens=line.input_tokens,

@@ -128,7 +128,10 @@ def tell_cycles(
         if cycle_id is not None and cycle.id != cycle_id:
             continue
         wanted = [(r, _figures(buckets[r.id], cycle, r, now, told if r == mine else Told())) for r in alike]
-        wanted = [(report, figures) for report, figures in wanted if figures]
+        standing = _sources(connection, cycle)
+        wanted = [
+            (r, figures) for r, figures in wanted if figures or _made(connection, cycle, r, standing.get(r.label))
+        ]
         if not wanted:
             continue
         closed = ledger.closing(connection, cycle.id, position)
@@ -152,16 +155,21 @@ def _figures(
     """What a report says a cycle has cost, at the end of each of its buckets."""
     latest = min(report.exported_at, now)
     figures: dict[datetime, Decimal] = {}
-    sum, outside = Decimal(0), 0
+    sum, outside, last, negative = Decimal(0), 0, cycle.period.begins, False
     for bucket in buckets:
         begins = bucket.start or bucket.end.replace(hour=0, minute=0, second=0, microsecond=0)
         if begins < cycle.period.begins or bucket.end > cycle.period.ends:
             outside += 1
             continue
         sum = EXACT.add(sum, bucket.usd)
-        if sum >= 0:
-            figures[max(begins, min(bucket.end, latest))] = usd(shown(sum, PLACES))
-    if figures and outside:
+        negative |= sum < 0
+        last = max(last, begins, min(bucket.end, latest))  # one after the other, however the buckets overlap
+        figures[last] = usd(shown(max(sum, Decimal(0)), PLACES))
+    if negative:
+        told.remarks.append(
+            f"credits exceed what was spent in cycle {cycle.id} for a while: taken for 0, a cycle costs no less"
+        )
+    if outside:
         told.remarks.append(
             f"{outside} {'bucket' if outside == 1 else 'buckets'} outside cycle {cycle.id}: left out of it"
         )
@@ -177,17 +185,40 @@ def _tell(
     told: Told,
 ) -> None:
     standing = _sources(connection, cycle)
+    for report, _ in wanted:
+        _require_ours(connection, cycle, report, standing.get(report.label))
     ours = {report.label for report, _ in wanted}
     first = wanted[0][0]
+    counting = next((report for report, figures in wanted if figures), None)
     seen = _is_seen(standing.values(), first.type, first.money_of, ours)
     changed = False
-    for place, (report, figures) in enumerate(wanted):
-        counted = place == 0 and not seen
+    for report, figures in wanted:
+        counted = report is counting and not seen
         known = standing.get(report.label)
         changed |= _bring(connection, hand, cycle, report, figures, known, counted, evidence, told)
     if changed:
         told.cycles.add(cycle.id)
         hand(c.Reconcile(cycle_id=cycle.id))
+
+
+def _made(connection: sqlite3.Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None) -> bool:
+    """Is a source made of this report?"""
+    if source is None:
+        return False
+    payload = ledger.payload(connection, source_id(cycle.id, source.number))
+    return payload is not None and payload.startswith(to_json({"report": report.name})[:-1])
+
+
+def _require_ours(
+    connection: sqlite3.Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None
+) -> None:
+    """A source that a person, or another report, recorded is not this report's to retract."""
+    if source is not None and not _made(connection, cycle, report, source):
+        raise RuleRefused(
+            f"cycle {cycle.id} has a source '{report.label}' that is not of this report: give the report's money another "
+            "--provider with an account (like claude:work), or retract what that source says",
+            code="source-taken",
+        )
 
 
 def _sources(connection: sqlite3.Connection, cycle: ledger.Cycle) -> dict[str, Source]:

@@ -14,7 +14,7 @@ from ..books.answers import Answer
 from ..domain.errors import MecrisError
 from . import show
 from .common import JSON, asked_as_of, books, tell, write_json
-from .exits import exit_of
+from .exits import FAULT, exit_of
 
 QUARANTINED = 1
 SHOWN = 5
@@ -90,6 +90,11 @@ def each(opened: Books, files: Iterator[Path], how: dict[str, Any], as_json: boo
         except MecrisError as error:
             code = max(code, exit_of(error))
             answer = Answer(file=path.name, recorded=False, code=error.code, detail=error.message)
+        except Exception as fault:  # noqa: BLE001  # the other files are not to suffer for it
+            code = FAULT
+            answer = Answer(
+                file=path.name, recorded=False, code="fault", detail=f"a fault of Mecris ({fault!r}): please report it"
+            )
         code = max(code, QUARANTINED if answer.get("unreadable") else 0)
         answers.append(answer)
         if not as_json:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from ..books import Books
-from ..domain.errors import Unavailable
+from ..domain.errors import MecrisError, PayloadRefused, Unavailable
 from .common import tell
-from .importing import each
+from .importing import QUARANTINED, each
 
+LATER = 30.0
+"""Seconds until a file is tried again that was refused for how the books stood."""
 PAUSE = 1.0
 """Seconds between two looks; a file that changed between them is still being written."""
 Seen = dict[Path, tuple[int, int]]
@@ -21,13 +23,29 @@ def watch(opened: Books, folder: Path, how: dict[str, Any], as_json: bool) -> in
     tell(f"watching {folder}, until it is interrupted")
     done: Seen = {}
     before: Seen = {}
+    again: dict[Path, float] = {}
     while True:
         now = look(folder)
         ready = [path for path, state in now.items() if before.get(path) == state and done.get(path) != state]
-        each(opened, iter(ready), how, as_json) if ready else None
-        done |= {path: now[path] for path in ready}
+        clock = time.monotonic()
+        for path in (path for path in ready if clock >= again.get(path, clock)):
+            if each(opened, iter([path]), how, as_json) <= QUARANTINED or not _may_pass(opened, path, how):
+                done[path] = now[path]
+            else:
+                again[path] = clock + LATER
         before = now
         time.sleep(PAUSE)
+
+
+def _may_pass(opened: Books, path: Path, how: dict[str, Any]) -> bool:
+    """May what stood in the way of a file be over later? What is no file of ours stays so until it changes."""
+    try:
+        opened.import_file(path, **{**how, "dry_run": True})
+    except PayloadRefused:
+        return False
+    except MecrisError:
+        return True
+    return False
 
 
 def look(folder: Path) -> Seen:

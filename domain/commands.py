@@ -351,6 +351,7 @@ class FileEvidence(ImportCommand):
     unreadable: tuple[tuple[int, str], ...]
     remarks: tuple[str, ...]
     incomplete: bool
+    cycle_id: int | None = None
 
 
 def _named(kind: type[Command]) -> dict[str, type[Command]]:

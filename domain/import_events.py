@@ -31,13 +31,14 @@ class EvidenceFiled(ImportEvent):
     unreadable: tuple[tuple[int, str], ...] = ()
     remarks: tuple[str, ...] = ()
     incomplete: bool = False
+    cycle_id: int | None = None
 
 
 class LinesImported(ImportEvent):
     """Lines of a report, new or restated.
 
     Each is a list: key, rank, start, end, usd, run, model, input tokens, output tokens, tokens read from and written to a cache, and
-    what the line cost before, and until when, if it stood otherwise.
+    what the line cost before, from when and until when, if it stood otherwise.
     """
 
     stored_as: ClassVar[str] = "lines-imported.v1"

@@ -70,7 +70,7 @@ class Imported(Aggregate):
 
 
 def _fact(now: Line, was: Line | None) -> tuple[object, ...]:
-    before = (None, None) if was is None else (_usd(was), as_text(was.end))
+    before = (None, None, None) if was is None else (_usd(was), as_text(was.start), as_text(was.end))
     return (
         now.key,
         now.rank,

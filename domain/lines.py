@@ -54,8 +54,9 @@ def better(a: Line, b: Line) -> Line:
     return right._replace(start=start, end=last_moment(start.date()), run=min(a.run or right.run, b.run or right.run))
 
 
-def _weight(line: Line) -> tuple[str, tuple[int, int, int, int], Decimal, str]:
-    return line.rank, line.tokens, line.usd if line.usd is not None else Decimal(-1), line.model or ""
+def _weight(line: Line) -> tuple[str, tuple[int, int, int, int], Decimal, str, datetime, datetime]:
+    usd = line.usd if line.usd is not None else Decimal(-1)
+    return line.rank, line.tokens, usd, line.model or "", line.start, line.end
 
 
 class Changed(NamedTuple):

@@ -11,7 +11,7 @@ from .reading import File
 
 T = TypeVar("T")
 MANUAL, REALTIME = "manual", "realtime"
-WRONG_SHAPE = (AttributeError, KeyError, TypeError, ValueError, IndexError)
+WRONG_SHAPE = (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError)
 """What reading an entry raises when it is not built as its format says."""
 NO_SHAPE = "the entry is not of the shape that this format has"
 
@@ -32,12 +32,12 @@ class Report(NamedTuple):
     @property
     def name(self) -> str:
         """What tells it from other reports: files that have it in common share their keys."""
-        return f"{quote(self.provider, ' :')}/{quote(self.account, ' :')}/{self.source}"
+        return f"{self.type}/{quote(self.provider, ' :')}/{quote(self.account, ' :')}/{self.source}"
 
     @classmethod
     def whose(cls, name: str) -> tuple[str, str, str]:
         """Provider, account and source from such a name."""
-        provider, account, source = name.split("/", 2)
+        _, provider, account, source = name.split("/", 3)
         return unquote(provider), unquote(account), source
 
     @property

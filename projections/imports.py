@@ -17,7 +17,7 @@ TABLES = {
         id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, format TEXT NOT NULL,
         version INTEGER NOT NULL, report TEXT NOT NULL, exported_at TEXT NOT NULL, items INTEGER NOT NULL,
         unreadable INTEGER NOT NULL, remarks TEXT NOT NULL, incomplete INTEGER NOT NULL, recorded_at TEXT NOT NULL,
-        recorded_by TEXT NOT NULL)""",
+        recorded_by TEXT NOT NULL, cycle_id INTEGER)""",
     "import_unreadable": """(
         file INTEGER NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (file, line, reason)) WITHOUT ROWID""",
     "import_report": """(
@@ -28,12 +28,13 @@ TABLES = {
         run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
         cache_write_tokens INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (report, key)) WITHOUT ROWID""",
     "import_bucket": """(
-        report INTEGER NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT NOT NULL,
+        report INTEGER NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT NOT NULL, lines INTEGER NOT NULL,
         PRIMARY KEY (report, end, start)) WITHOUT ROWID""",
 }
 INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
 IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
 _LINE = "key, rank, start, end, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
+_NOTHING = (Decimal(0), 0)
 AT_ONCE = 500
 """Keys that one look-up asks for."""
 
@@ -52,42 +53,55 @@ class Fold:
         """A file was kept; the same file again, read by a newer importer, is a row of its own."""
         get = event.get
         self.connection.execute(
-            "INSERT INTO import_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO import_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 position, event["sha256"], event["file_name"], event["size"], event["format"], event["version"], event["report"],
                 event["exported_at"], event["items"], get("unreadable_count", 0), json.dumps(get("remarks", [])),
                 int(get("incomplete", False)), event["recorded_at"], event["recorded_by"],
+                get("cycle_id"),
             ),
         )  # fmt: skip
+        self.connection.execute(
+            "UPDATE import_report SET exported_at = max(exported_at, ?) WHERE name = ?",
+            (event["exported_at"], event["report"]),
+        )
         rows = [(position, line, reason) for line, reason in get("unreadable", ())]
         self.connection.executemany("INSERT OR IGNORE INTO import_unreadable VALUES (?, ?, ?)", rows)
 
     def imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
         report = self._report(position, event)
-        sums: dict[tuple[str, str], Decimal] = {}
+        sums: dict[tuple[str, str], tuple[Decimal, int]] = {}
         rows = []
-        for key, rank, start, end, usd, run, model, *tokens, was, ended in event["lines"]:
+        for key, rank, start, end, usd, run, model, *tokens, was, began, ended in event["lines"]:
             rows.append((report, key, rank, start, end, usd, run, model, *tokens, position))
             begins = "" if run is not None else start  # what calls cost is summed up by day
             if usd is not None:
-                sums[begins, end] = EXACT.add(sums.get((begins, end), Decimal(0)), Decimal(usd))
+                moved, count = sums.get((begins, end), _NOTHING)
+                sums[begins, end] = EXACT.add(moved, Decimal(usd)), count + 1
             if was is not None:
-                sums[begins, ended] = EXACT.subtract(sums.get((begins, ended), Decimal(0)), Decimal(was))
+                before = ("" if run is not None else began, ended)
+                moved, count = sums.get(before, _NOTHING)
+                sums[before] = EXACT.subtract(moved, Decimal(was)), count - 1
         self.connection.executemany(
             "INSERT OR REPLACE INTO import_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
         )
-        for (start, end), moved in sums.items():
-            self._move(report, start, end, moved)
+        for (start, end), (moved, count) in sums.items():
+            self._move(report, start, end, moved, count)
 
-    def _move(self, report: int, start: str, end: str, moved: Decimal) -> None:
+    def _move(self, report: int, start: str, end: str, moved: Decimal, count: int) -> None:
+        """A bucket whose last line went elsewhere is none."""
         found = self.connection.execute(
-            "SELECT usd FROM import_bucket WHERE report = ? AND end = ? AND start = ?", (report, end, start)
+            "SELECT usd, lines FROM import_bucket WHERE report = ? AND end = ? AND start = ?", (report, end, start)
         ).fetchone()
-        usd = EXACT.add(Decimal(found[0]), moved) if found else moved
+        usd, lines = (EXACT.add(Decimal(found[0]), moved), found[1] + count) if found else (moved, count)
         self.connection.execute(
-            "INSERT OR REPLACE INTO import_bucket VALUES (?, ?, ?, ?)", (report, start, end, plain(usd))
+            "INSERT OR REPLACE INTO import_bucket VALUES (?, ?, ?, ?, ?)", (report, start, end, plain(usd), lines)
         )
+        if not lines:
+            self.connection.execute(
+                "DELETE FROM import_bucket WHERE report = ? AND end = ? AND start = ?", (report, end, start)
+            )
 
     def _report(self, position: int, event: dict[str, Any]) -> int:
         self.connection.execute(
@@ -193,6 +207,7 @@ class Kept(NamedTuple):
     incomplete: int
     recorded_at: str
     recorded_by: str
+    cycle_id: int | None
 
 
 def files(connection: sqlite3.Connection, position: int) -> list[Kept]:

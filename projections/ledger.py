@@ -224,6 +224,12 @@ def names(connection: sqlite3.Connection, cycle: int) -> list[Name]:
     return [Name(id, name, type, provider, bool(counted)) for id, name, type, provider, counted in rows]
 
 
+def payload(connection: sqlite3.Connection, source_id: int) -> str | None:
+    """The payload of what a source says now."""
+    found = connection.execute("SELECT raw_payload FROM budget_source WHERE id = ?", (source_id,)).fetchone()
+    return found[0] if found else None
+
+
 def standing(connection: sqlite3.Connection, source_id: int, position: int) -> tuple[int, int] | None:
     """Where the current and the first reading of a source were, as of a position."""
     found: tuple[int, int, int] | None = connection.execute(

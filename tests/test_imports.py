@@ -601,3 +601,73 @@ def test_hostile_files_are_refused_or_read_and_nothing_falls_over(books: Books, 
         assert len(refused.message) < 2000
         assert books.position == before
     assert books.verify().faults == []
+
+
+# -- what must not happen ----------------------------------------------------------------------------------------
+
+
+def test_a_source_of_somebody_else_is_never_retracted(books: Books, put: Put) -> None:
+    books.handle(c.RecordSource(cycle_id=1, source="export", type="manual", provider="claude", amount=40))
+    before = books.position
+    with pytest.raises(RuleRefused) as refused:
+        books.import_file(put("x.csv", csv("2025-09-01,5,a,groq,export,realtime")))
+    assert (refused.value.code, books.position) == ("source-taken", before)
+    books.import_file(put("y.csv", csv("2025-09-01,5,a,groq,meter,realtime")))
+    with pytest.raises(RuleRefused, match="has a source 'meter' that is not of this report"):
+        books.import_file(put("z.csv", csv("2025-09-01,3,a,openai,meter,realtime")))
+    assert readings(books)[0][2] == "40"
+    assert [s["amount_usd"] for s in books.sources(1)] == [40, 5]
+
+
+def test_a_line_that_moves_to_another_day_counts_there_alone(books: Books, put: Put) -> None:
+    books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=10))
+    books.import_file(put("a.csv", csv("2025-10-01,5,a,groq,export,realtime"), "2025-10-02T00:00:00Z"))
+    books.import_file(put("b.csv", csv("2025-09-30,5,a,groq,export,realtime"), "2025-10-03T00:00:00Z"))
+    assert [books.status(n)["totals"]["realtime_usd"] for n in (1, 2)] == [5, 0]
+
+
+def test_credits_that_exceed_the_spend_are_nothing_spent_and_that_is_said(books: Books, put: Put) -> None:
+    rows = csv("2025-09-01,5,a,groq,export,realtime", "2025-09-02,-7,b,groq,export,realtime")
+    answer = books.import_file(put("a.csv", rows))
+    assert [r[2] for r in readings(books)] == ["5", "0"]
+    assert any("credits exceed what was spent" in remark for remark in answer["remarks"])
+    assert answer["report_usd"] == -2
+
+
+def test_a_retry_keeps_whose_the_file_was_and_the_cycle_it_was_for(books: Books, put: Put) -> None:
+    books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=10))
+    books.import_file(put("a.json", cost_report({1: "100", 2: "none"})), provider="claude:work", cycle_id=2)
+    before = books.status(1)["totals"], books.status(2)["totals"]
+    books.retry_quarantine()
+    assert (books.status(1)["totals"], books.status(2)["totals"]) == before
+    assert {p["provider"] for p in books.status(2)["providers"]} == {"claude:work"}
+
+
+def test_what_no_text_can_hold_is_set_aside_and_the_rest_counts(books: Books, put: Put) -> None:
+    log = jsonl(claude_line("m\ud800", 10), claude_line(" m2 ", 20), claude_line("m3", 30, session="s\ud800"))
+    answer = books.import_file(put("log.jsonl", log))
+    assert answer["new"] + answer["unreadable"] == 3
+    assert answer["unreadable"] >= 2
+    assert books.verify().faults == []
+    wrong = json.loads(cost_report({1: "100"}, description="\ud800"))
+    assert books.import_file(put("c.json", json.dumps(wrong).encode()))["unreadable"] == 1
+
+
+def test_a_day_beyond_all_calendars_is_set_aside(books: Books, put: Put) -> None:
+    answer = books.import_file(
+        put("a.csv", csv("9999-12-31,5,a,groq,export,realtime", "2025-09-01,1,b,groq,export,realtime"))
+    )
+    assert (answer["new"], answer["unreadable"]) == (1, 1)
+
+
+def test_a_cycle_that_is_not_there_is_refused_before_anything_is_recorded(books: Books, put: Put) -> None:
+    before = books.position
+    with pytest.raises(MecrisError, match="there is no cycle 99"):
+        books.import_file(put("a.json", cost_report({1: "100"})), cycle_id=99)
+    assert books.position == before
+
+
+def test_all_days_outside_is_said_too(books: Books, put: Put) -> None:
+    answer = books.import_file(put("a.csv", csv("2025-08-01,5,a,groq,export,realtime")))
+    assert answer["readings"] == 0
+    assert "1 bucket outside cycle 1: left out of it" in answer["remarks"]
