@@ -279,6 +279,7 @@ INSIDE = (
 
 MEANING = {
     "account": "whose account at the provider, if there are several",
+    "cycle_id": "the cycle that the file was imported for, if for one alone",
     "estimate": "is its money tokens times a list price, which nobody billed?",
     "exported_at": "when the file was exported: of two that disagree, the later is right",
     "file_name": "the name of the file",
