@@ -93,7 +93,18 @@ MONEY = (
 """Fields that are numbers although their names do not end in `_usd`."""
 
 
-TIMES = ("recorded_at", "measured_at", "at", "rests_on", "read_at", "retry_at", "until", "clock_at", "expires_at", "exported_at")
+TIMES = (
+    "recorded_at",
+    "measured_at",
+    "at",
+    "rests_on",
+    "read_at",
+    "retry_at",
+    "until",
+    "clock_at",
+    "expires_at",
+    "exported_at",
+)
 """Fields that are moments: stored with six digits of fraction, shown with those there are."""
 
 

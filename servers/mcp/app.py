@@ -26,7 +26,8 @@ from ...domain.access import READ, Token
 from ...domain.errors import MecrisError, NotFound
 from ..rest.guard import App, Guard, Limits, Receive, Scope, Send
 from ..rest.server import serve
-from .tools import TOOLS, Hall, hall_of
+from .calling import Hall, hall_of
+from .tools import TOOLS
 
 ABOUT = """Mecris keeps the books of what is spent on LLM providers. Ask how much is left and why to believe it; record what meters
 and dashboards say (cumulative figures of a cycle, never increments); explain what no meter saw with a plug. Nothing is
