@@ -82,26 +82,29 @@ def _below(paths: tuple[Path, ...]) -> Iterator[Path]:
 def each(opened: Books, files: Iterator[Path], how: dict[str, Any], as_json: bool) -> int:
     """Import file by file; returns the exit code of the worst that happened."""
     answers: list[Answer] = []
-    code = 0
+    worst = 0
     for path in files:
-        try:
-            with _shown(path) as progress:
-                answer = opened.import_file(path, **how, progress=progress)
-        except MecrisError as error:
-            code = max(code, exit_of(error))
-            answer = Answer(file=path.name, recorded=False, code=error.code, detail=error.message)
-        except Exception as fault:  # noqa: BLE001  # the other files are not to suffer for it
-            code = FAULT
-            answer = Answer(
-                file=path.name, recorded=False, code="fault", detail=f"a fault of Mecris ({fault!r}): please report it"
-            )
-        code = max(code, QUARANTINED if answer.get("unreadable") else 0)
+        answer, code = one(opened, path, how)
+        worst = max(worst, code)
         answers.append(answer)
         if not as_json:
             summary(answer, dry_run=how["dry_run"])
     if as_json:
         write_json(answers)
-    return code
+    return worst
+
+
+def one(opened: Books, path: Path, how: dict[str, Any]) -> tuple[Answer, int]:
+    """Import a file: what came of it, and its exit code; a refusal has a `code` and a `detail`."""
+    try:
+        with _shown(path) as progress:
+            answer = opened.import_file(path, **how, progress=progress)
+    except MecrisError as error:
+        return Answer(file=path.name, recorded=False, code=error.code, detail=error.message), exit_of(error)
+    except Exception as fault:  # noqa: BLE001  # the other files are not to suffer for it
+        told = f"a fault of Mecris ({fault!r}): please report it"
+        return Answer(file=path.name, recorded=False, code="fault", detail=told), FAULT
+    return answer, QUARANTINED if answer["unreadable"] else 0
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from ..books import Books
-from ..domain.errors import MecrisError, PayloadRefused, Unavailable
-from .common import tell
-from .importing import QUARANTINED, each
+from ..domain.errors import PayloadRefused, Unavailable
+from .common import tell, write_json
+from .importing import one, summary
 
+FOR_GOOD = (None, PayloadRefused.code, "fault")
+"""What is done with a file until it changes: it was imported, or is none that can be."""
 LATER = 30.0
 """Seconds until a file is tried again that was refused for how the books stood."""
 PAUSE = 1.0
@@ -29,23 +31,14 @@ def watch(opened: Books, folder: Path, how: dict[str, Any], as_json: bool) -> in
         ready = [path for path, state in now.items() if before.get(path) == state and done.get(path) != state]
         clock = time.monotonic()
         for path in (path for path in ready if clock >= again.get(path, clock)):
-            if each(opened, iter([path]), how, as_json) <= QUARANTINED or not _may_pass(opened, path, how):
+            answer, _ = one(opened, path, how)
+            write_json([answer]) if as_json else summary(answer, dry_run=how["dry_run"])
+            if answer.get("code") in FOR_GOOD:
                 done[path] = now[path]
             else:
                 again[path] = clock + LATER
         before = now
         time.sleep(PAUSE)
-
-
-def _may_pass(opened: Books, path: Path, how: dict[str, Any]) -> bool:
-    """May what stood in the way of a file be over later? What is no file of ours stays so until it changes."""
-    try:
-        opened.import_file(path, **{**how, "dry_run": True})
-    except PayloadRefused:
-        return False
-    except MecrisError:
-        return True
-    return False
 
 
 def look(folder: Path) -> Seen:

@@ -567,6 +567,35 @@ def test_a_watched_folder_is_imported_as_it_fills(tmp_path: Path) -> None:
         assert "bomb.zip" in watching.stderr.read()  # type: ignore[union-attr]
 
 
+def test_a_watched_file_is_tried_again_when_only_the_books_stood_in_its_way(
+    books: Books, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mecris.cli import watching
+
+    (tmp_path / "in").mkdir()
+    folder = put("in/page.html", b"<html><p>$1 USD</p></html>").parent
+    put("in/none.bin", b"\x00\x01")
+    looks = 0
+
+    def pause(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=1))
+        if looks == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "LATER", 0.0)
+    monkeypatch.setattr(watching.time, "sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        watching.watch(books, folder, {"dry_run": False}, as_json=False)
+    assert [f["file"] for f in books.evidence()] == ["page.html"]
+    said = capsys.readouterr()
+    assert said.out.count("page.html") == 1, "once it is imported it is left alone"
+    assert said.err.count("none.bin is of no format") == 1, "what is no file of ours is told once"
+    assert said.err.count("falls in no cycle") == 2
+
+
 def _until(true: Callable[[], bool]) -> None:
     for _ in range(300):
         if true():
