@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .writing import Hand
 
 BATCH = 5_000
-"""Lines, and dispatches, that one event carries."""
+"""Lines that one event carries."""
 PART = 1 << 20
 """Bytes that are read, and compressed ones that are kept, at a time."""
 NAMED = 1_000
@@ -260,9 +260,9 @@ class _Work:
             )
             changed: Changed = hand(order)["changed"]
             self.counts["lines"] += len(batch)
-            self.counts["new"] += changed.new
+            self.counts["new"] += len(changed.new)
             self.counts["restated"] += len(changed.restated)
-            self._record_dispatches(hand, changed)
+            self.counts["dispatches"] += changed.dispatches
             if isinstance(self.file, _Counted):
                 self.file.told()
 
@@ -301,7 +301,14 @@ class _Work:
             usd = self._priced(report.provider, call, tokens)
         end = last_moment(call.at.date())
         return Line(
-            call.key, f"{call.rank}|{exported}", call.at, end, usd, _named(call.run, "run"), call.model, *tokens
+            _named(call.key, "call"),
+            f"{call.rank}|{exported}",
+            call.at,
+            end,
+            usd,
+            _named(call.run, "run"),
+            call.model,
+            *tokens,
         )
 
     def _priced(self, provider: str, call: Call, tokens: tuple[int, int, int, int]) -> Decimal | None:
@@ -313,20 +320,6 @@ class _Work:
         if usd is None:
             self.unpriced[call.model or "(no model)"] += 1
         return usd
-
-    def _record_dispatches(self, hand: "Hand", changed: Changed) -> None:
-        """Calls are dispatches of their runs; one that is found in another run by now is nothing in the old one."""
-        by_run: dict[str, dict[str, c.Dispatch]] = {}
-        for now, was in changed.lines:
-            if now.run is None or (was is not None and now.says_the_same_as(was)):
-                continue
-            by_run.setdefault(now.run, {})[now.key] = _dispatch(now)
-            if was is not None and was.run is not None and was.run != now.run:
-                nothing = was._replace(input_tokens=0, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0)
-                by_run.setdefault(was.run, {})[was.key] = _dispatch(nothing)
-        for run_id, dispatches in by_run.items():
-            answer = hand(c.RecordDispatches(run_id=run_id, dispatches=tuple(dispatches.values())))
-            self.counts["dispatches"] += answer["dispatches"]
 
     # -- evidence -------------------------------------------------------------------------------------------------
 
@@ -407,15 +400,3 @@ def _named(text: str, what: str) -> str:
     if text == text.strip() and text.isprintable() and 0 < len(text) <= LONGEST_ID:
         return text
     return f"{what} sha256:{sha256(text.encode()).hexdigest()}"
-
-
-def _dispatch(line: Line) -> c.Dispatch:
-    id = _named(line.key, "call")
-    return c.Dispatch(
-        dispatch_id=id,
-        input_tokens=line.input_tokens,
-        output_tokens=line.output_tokens,
-        cache_read_tokens=line.cache_read_tokens,
-        cache_write_tokens=line.cache_write_tokens,
-        model=line.model,
-    )

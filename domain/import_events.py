@@ -35,10 +35,11 @@ class EvidenceFiled(ImportEvent):
 
 
 class LinesImported(ImportEvent):
-    """Lines of a report, new or restated.
+    """Lines of a report. Those of calls are dispatches of their runs too: nothing else says so in the log.
 
-    Each is a list: key, rank, start, end, usd, run, model, input tokens, output tokens, tokens read from and written to a cache, and
-    what the line cost before, from when and until when, if it stood otherwise.
+    Each is a list: key, rank, start, end, usd, run, model, input tokens, output tokens, tokens read from and written to a cache.
+    `lines` are new; `restated` are followed by what stood there before: usd, start, end, run. A line that moved to another run is
+    nothing in the old one. `confirmed` lines say what they said, in a copy of another rank: key, rank.
     """
 
     stored_as: ClassVar[str] = "lines-imported.v1"
@@ -52,6 +53,8 @@ class LinesImported(ImportEvent):
     evidence: str
     exported_at: Moment
     lines: tuple[tuple[Any, ...], ...]
+    restated: tuple[tuple[Any, ...], ...] = ()
+    confirmed: tuple[tuple[str, str], ...] = ()
 
 
 IMPORT_EVENTS: tuple[type[Event], ...] = (EvidenceFiled, LinesImported)

@@ -9,8 +9,9 @@ from . import import_events as e
 from .aggregate import Aggregate, Answer, Stamp
 from .lines import Changed, Line, changed_by
 from .money import plain
-from .period import as_text
-from .run import Nothing
+from .period import as_text, text_of
+from .run import Nothing, require_room
+from .tokens import Tokens
 
 
 class Reports(Protocol):
@@ -18,6 +19,9 @@ class Reports(Protocol):
 
     def lines(self, keys: Iterable[str]) -> Mapping[str, Line]:
         """The lines with these keys; those that are unknown are left out."""
+
+    def sums(self, names: Iterable[str]) -> Mapping[str, Tokens]:
+        """What these runs come to so far; those that are unknown are left out."""
 
 
 def report_key(name: str) -> str:
@@ -46,7 +50,8 @@ class Imported(Aggregate):
     def take_in(self, order: c.ImportLines, stamp: Stamp, past: Reports) -> Changed:
         """Take in what a file says of a report; what changed by it."""
         changed = changed_by(order.lines, past.lines(line.key for line in order.lines))
-        if changed.lines:
+        if changed:
+            _require_room(changed, past)
             self.record(
                 stamp,
                 e.LinesImported,
@@ -59,7 +64,9 @@ class Imported(Aggregate):
                 prices=order.prices,
                 evidence=order.evidence,
                 exported_at=order.exported_at,
-                lines=tuple(_fact(now, was) for now, was in changed.lines),
+                lines=tuple(_fact(line) for line in changed.new),
+                restated=tuple((*_fact(now), *_before(was)) for now, was in changed.restated),
+                confirmed=tuple((line.key, line.rank) for line in changed.confirmed),
             )
         return changed
 
@@ -69,19 +76,24 @@ class Imported(Aggregate):
         return {"recorded": True, "sha256": order.sha256}
 
 
-def _fact(now: Line, was: Line | None) -> tuple[object, ...]:
-    before = (None, None, None) if was is None else (_usd(was), as_text(was.start), as_text(was.end))
-    return (
-        now.key,
-        now.rank,
-        as_text(now.start),
-        as_text(now.end),
-        _usd(now),
-        now.run,
-        now.model,
-        *now.tokens,
-        *before,
-    )
+def _require_room(changed: Changed, past: Reports) -> None:
+    """Refuse what may make a sum of tokens larger than a figure may be."""
+    tokens: dict[str, list[tuple[int, int, int, int]]] = {}
+    for line in (*changed.new, *(now for now, _ in changed.restated)):
+        if line.run is not None:
+            tokens.setdefault(line.run, []).append(line.tokens)
+    before = past.sums(tokens)
+    for run, said in tokens.items():
+        added = Tokens(*map(sum, zip(*said, strict=True)))
+        require_room(f"run '{run}'", added.plus(before.get(run, Tokens())))
+
+
+def _fact(line: Line) -> tuple[object, ...]:
+    return (line.key, line.rank, text_of(line.start), as_text(line.end), _usd(line), line.run, line.model, *line.tokens)
+
+
+def _before(was: Line) -> tuple[object, ...]:
+    return _usd(was), as_text(was.start), as_text(was.end), was.run
 
 
 def _usd(line: Line) -> str | None:

@@ -60,30 +60,37 @@ def _weight(line: Line) -> tuple[str, tuple[int, int, int, int], Decimal, str, d
 
 
 class Changed(NamedTuple):
-    """What a file changes: lines as they are now, each with what stood there before."""
+    """What a file changes of a report."""
 
-    lines: list[tuple[Line, Line | None]]
-    unchanged: int
+    new: list[Line]
+    """Lines that were not known."""
+    restated: list[tuple[Line, Line]]
+    """Lines that say something else than before, each with what stood there."""
+    confirmed: list[Line]
+    """Lines that a better copy says again: it is noted, so that one in between cannot win later."""
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.restated or self.confirmed)
 
     @property
-    def new(self) -> int:
-        """Lines that were not known."""
-        return sum(before is None for _, before in self.lines)
-
-    @property
-    def restated(self) -> list[tuple[Line, Line]]:
-        """Lines that say something else than before."""
-        return [(now, was) for now, was in self.lines if was is not None and not now.says_the_same_as(was)]
+    def dispatches(self) -> int:
+        """How many dispatches report something by it; a call that moved to another run is nothing in the old one."""
+        calls = sum(line.run is not None for line in self.new)
+        return calls + sum((now.run is not None) + (was.run not in (None, now.run)) for now, was in self.restated)
 
 
 def changed_by(lines: Iterable[Line], known: Mapping[str, Line]) -> Changed:
-    """What lines change of what is known; a later copy of the same is noted too, so that one in between cannot win later."""
+    """What lines change of what is known."""
     found: dict[str, Line] = {}
-    seen = 0
     for line in lines:
-        seen += 1
-        before = found.get(line.key) or known.get(line.key)
-        found[line.key] = line if before is None else better(before, line)
-    changed = [(line, known.get(key)) for key, line in found.items() if line != known.get(key)]
-    same = sum(1 for line, was in changed if was is not None and line.says_the_same_as(was))
-    return Changed(changed, seen - len(changed) + same)
+        key = line.key
+        before = found.get(key) or known.get(key)
+        found[key] = line if before is None else better(before, line)
+    if not known:
+        return Changed(list(found.values()), [], [])
+    pairs = [(line, known[key]) for key, line in found.items() if key in known and line != known[key]]
+    return Changed(
+        [line for key, line in found.items() if key not in known],
+        [(now, was) for now, was in pairs if not now.says_the_same_as(was)],
+        [now for now, was in pairs if now.says_the_same_as(was)],
+    )

@@ -46,11 +46,14 @@ def day(value: date | str) -> date:
     return read
 
 
-@lru_cache
-def as_text(moment: datetime) -> str:
+def text_of(moment: datetime) -> str:
     """A moment as stored: UTC, always six digits of fraction, so that text order is time order."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return in_utc.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+as_text = lru_cache(text_of)
+"""The same for moments that come again and again."""
 
 
 @lru_cache

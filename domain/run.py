@@ -133,7 +133,7 @@ class Run(Aggregate):
 
     def _reported(self, order: c.ReconcileTokens, past: Dispatches) -> tuple[Tokens, int, list[str]]:
         """What is compared: the tokens, and how many dispatches are still running, with the first names."""
-        if not self.version:
+        if not past.sum().dispatches:
             raise NotFound(
                 f"there is no run '{order.run_id}': record what its dispatches report first "
                 f"(mecris cost record {order.run_id} --dispatch ...)",
@@ -197,9 +197,14 @@ def _require_room(before: Sum, new: Mapping[str, Reported], known: Mapping[str, 
         total = total.plus(reported.tokens)
         if id in known:
             total = total.plus(known[id].tokens, -1)
+    require_room("the run", total)
+
+
+def require_room(whose: str, total: Tokens) -> None:
+    """Refuse a sum of tokens that is larger than a figure may be."""
     if max(total) > MOST:
         raise AmountRefused(
-            f"the run would come to {max(total)} tokens of one class: a run holds up to {MOST}; give the rest another run",
+            f"{whose} would come to {max(total)} tokens of one class: a run holds up to {MOST}; give the rest another run",
             code="tokens",
         )
 

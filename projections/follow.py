@@ -74,11 +74,11 @@ class View:
 VIEWS = (
     View("budget", 2),
     View("records", 1),
-    View("runs", 2),
+    View("runs", 3),
     View("odometers", 1),
     View("alerts", 1),
     View("access", 1),
-    View("imports", 1),
+    View("imports", 2),
 )
 """Every read model and its version: another version is made anew from the log."""
 

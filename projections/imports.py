@@ -5,12 +5,15 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import reduce
 from typing import Any, NamedTuple
 
 from ..domain.lines import Line
-from ..domain.money import EXACT, plain
+from ..domain.money import EXACT, ZERO, plain
 from ..domain.period import from_text
-from . import topics
+from ..domain.tokens import Tokens
+from . import runs, topics
+from .many import batches
 
 TABLES = {
     "import_file": """(
@@ -34,9 +37,6 @@ TABLES = {
 INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
 IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
 _LINE = "key, rank, start, end, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
-_NOTHING = (Decimal(0), 0)
-AT_ONCE = 500
-"""Keys that one look-up asks for."""
 
 
 class Fold:
@@ -71,23 +71,28 @@ class Fold:
     def imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
         report = self._report(position, event)
-        sums: dict[tuple[str, str], tuple[Decimal, int]] = {}
-        rows = []
-        for key, rank, start, end, usd, run, model, *tokens, was, began, ended in event["lines"]:
-            rows.append((report, key, rank, start, end, usd, run, model, *tokens, position))
-            begins = "" if run is not None else start  # what calls cost is summed up by day
-            if usd is not None:
-                moved, count = sums.get((begins, end), _NOTHING)
-                sums[begins, end] = EXACT.add(moved, Decimal(usd)), count + 1
-            if was is not None:
-                before = ("" if run is not None else began, ended)
-                moved, count = sums.get(before, _NOTHING)
-                sums[before] = EXACT.subtract(moved, Decimal(was)), count - 1
+        restated, confirmed = event.get("restated", ()), event.get("confirmed", ())
+        lines = event["lines"] + [line[:11] for line in restated] if restated else event["lines"]
         self.connection.executemany(
-            "INSERT OR REPLACE INTO import_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            "INSERT OR REPLACE INTO import_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(report, *line, position) for line in lines],
         )
-        for (start, end), (moved, count) in sums.items():
-            self._move(report, start, end, moved, count)
+        self.connection.executemany(
+            "UPDATE import_line SET rank = ?, position = ? WHERE report = ? AND key = ?",
+            [(rank, position, report, key) for key, rank in confirmed],
+        )
+        sums: dict[tuple[str, str], list[Decimal]] = {}
+        for _, _, start, end, usd, run, *_ in lines:
+            if usd is not None:
+                sums.setdefault(_bucket(run, start, end), []).append(Decimal(usd))
+        gone: dict[tuple[str, str], list[Decimal]] = {}
+        for *_, usd, start, end, run in restated:
+            if usd is not None:
+                gone.setdefault(_bucket(run, start, end), []).append(Decimal(usd))
+        for start, end in sums | gone:
+            come, went = sums.get((start, end), []), gone.get((start, end), [])
+            moved = EXACT.subtract(_sum(come), _sum(went))
+            self._move(report, start, end, moved, len(come) - len(went))
 
     def _move(self, report: int, start: str, end: str, moved: Decimal, count: int) -> None:
         """A bucket whose last line went elsewhere is none."""
@@ -116,6 +121,15 @@ class Fold:
         return int(found[0])
 
 
+def _bucket(run: str | None, start: str, end: str) -> tuple[str, str]:
+    """The start and end of the bucket of a line: what calls cost is summed up by day."""
+    return "" if run is not None else start, end
+
+
+def _sum(amounts: list[Decimal]) -> Decimal:
+    return reduce(EXACT.add, amounts, ZERO)
+
+
 class Lines:
     """What was imported of one report."""
 
@@ -128,13 +142,18 @@ class Lines:
         if found is None:
             return {}
         wanted, known = list(dict.fromkeys(keys)), {}
-        for first in range(0, len(wanted), AT_ONCE):
-            some = wanted[first : first + AT_ONCE]
-            marks = ", ".join("?" * len(some))
+        for some, marks in batches(wanted):
             sql = f"SELECT {_LINE} FROM import_line WHERE report = ? AND key IN ({marks})"
             for row in self.connection.execute(sql, (found[0], *some)):
                 known[row[0]] = _line(row)
         return known
+
+    def sums(self, names: Iterable[str]) -> Mapping[str, Tokens]:
+        """What these runs come to; those that are unknown are left out."""
+        numbers = {name: runs.run_number(self.connection, name) for name in names}
+        return {
+            n: runs.total_of(self.connection, run, runs.EVER).tokens for n, run in numbers.items() if run is not None
+        }
 
 
 def _line(row: tuple[Any, ...]) -> Line:

@@ -6,18 +6,19 @@ changed them, so that what they were as of any position is one look-up.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ..domain.tokens import Bill, Reported, Sum, Tokens
 from . import topics
+from .many import batches
 
 _FIGURES = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
 _INTEGERS = ", ".join(f"{name} INTEGER NOT NULL" for name in _FIGURES.split(", "))
 
 TABLES = {
-    "cost_run": "(id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, position INTEGER NOT NULL)",
+    "cost_run": "(id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, position INTEGER NOT NULL, report TEXT)",
     "cost_dispatch": f"""(
         run INTEGER NOT NULL, dispatch_id TEXT NOT NULL, position INTEGER NOT NULL, {_INTEGERS}, input_stated INTEGER,
         model TEXT, running INTEGER NOT NULL, superseded INTEGER, PRIMARY KEY (run, dispatch_id, position)) WITHOUT ROWID""",
@@ -46,8 +47,7 @@ IGNORES = (
     | topics.ODOMETERS
     | topics.ALERTS
     | topics.ACCESS
-    | topics.IMPORTS
-    | {"cost.reconciliation_discrepancy"}
+    | {"evidence-filed.v1", "cost.reconciliation_discrepancy"}
 )
 
 
@@ -58,6 +58,7 @@ class Fold:
         self.connection = connection
         self.handlers = {
             "dispatches-recorded.v1": self.dispatches_recorded,
+            "lines-imported.v1": self.lines_imported,
             "tokens-reconciled.v1": self.tokens_reconciled,
         }
 
@@ -65,38 +66,68 @@ class Fold:
         """Nothing waits: an event of many dispatches is a batch of its own."""
 
     def dispatches_recorded(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
-        """New figures of some dispatches; the total moves by what changed."""
+        """New figures of some dispatches."""
         run = self._run(event["run_id"], position)
+        self.connection.execute("UPDATE cost_run SET report = NULL WHERE id = ? AND report IS NOT NULL", (run,))
+        said = [
+            Row(
+                d["dispatch_id"], d["input_tokens"], d["output_tokens"], d.get("cache_read_tokens", 0), d.get("cache_write_tokens", 0),
+                d.get("input_stated"), d.get("model"), int(d.get("running", False)),
+            )
+            for d in event["dispatches"]
+        ]  # fmt: skip
+        self._take(run, position, said, standing(self.connection, run, [row.id for row in said]))
+
+    def lines_imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """Calls are dispatches of their runs; one that moved to another run is nothing in the old one."""
+        report, restated = event["report"], event.get("restated", [])
+        said: dict[str, list[Row]] = {}
+        for key, _, _, _, _, run_id, model, input, output, read, written, *_ in event["lines"] + restated:
+            if run_id is not None:
+                said.setdefault(run_id, []).append(Row(key, input, output, read, written, None, model, 0))
+        for key, _, _, _, _, run_id, *_, was in restated:
+            if was not in (None, run_id):
+                said.setdefault(was, []).append(Row(key, 0, 0, 0, 0, None, None, 0))
+        again = {line[0] for line in restated}
+        for run_id, rows in said.items():
+            run = self._run(run_id, position, report)
+            is_alone = self._is_alone(run, report)
+            wanted = [row.id for row in rows if not is_alone or row.id in again]
+            self._take(run, position, rows, standing(self.connection, run, wanted))
+
+    def _is_alone(self, run: int, report: str) -> bool:
+        """Did nobody but this report ever speak of the run? Then lines that are new to it are new dispatches, without a look."""
+        found = self.connection.execute("SELECT report FROM cost_run WHERE id = ?", (run,)).fetchone()
+        if found[0] is not None and found[0] != report:
+            self.connection.execute("UPDATE cost_run SET report = NULL WHERE id = ?", (run,))
+        return bool(found[0] == report)
+
+    def _take(self, run: int, position: int, said: list["Row"], known: Mapping[str, "Standing"]) -> None:
+        """The total moves by what changed; a figure that stood until now is superseded."""
         before = total_of(self.connection, run, position)
-        tokens, count, running = list(before.tokens), before.dispatches, before.running
-        rows, corrected = [], []
-        for d in event["dispatches"]:
-            id, get = d["dispatch_id"], d.get
-            figures = (d["input_tokens"], d["output_tokens"], get("cache_read_tokens", 0), get("cache_write_tokens", 0))
-            runs = int(get("running", False))
-            rows.append((run, id, position, *figures, get("input_stated"), get("model"), runs))
-            known = self.connection.execute(_STANDING, (run, id)).fetchone()
-            if known is None:
-                count, running = count + 1, running + runs
-                was: Iterable[int] = (0, 0, 0, 0)
-            else:
-                running += runs - known[5]
-                was = known[1:5]
-                corrected.append((position, run, id, known[0]))
-            tokens = [t + new - old for t, new, old in zip(tokens, figures, was, strict=True)]
+        was = [known[row.id] for row in said if row.id in known]
         self.connection.executemany(
-            "UPDATE cost_dispatch SET superseded = ? WHERE run = ? AND dispatch_id = ? AND position = ?", corrected
+            "UPDATE cost_dispatch SET superseded = ? WHERE run = ? AND dispatch_id = ? AND position = ?",
+            [(position, run, stood.id, stood.position) for stood in was],
         )
-        self.connection.executemany("INSERT INTO cost_dispatch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows)
+        self.connection.executemany(
+            "INSERT INTO cost_dispatch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            [(run, row.id, position, *_named_still(row, known.get(row.id))[1:]) for row in said],
+        )
+        tokens = before.tokens.plus(_tokens_of(said)).plus(_tokens_of(was), -1)
+        running = before.running + sum(row.running for row in said) - sum(stood.running for stood in was)
         self.connection.execute(
-            "INSERT INTO cost_total VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (run, position, count, running, *tokens)
+            "INSERT INTO cost_total VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (run, position, before.dispatches + len(said) - len(was), running, *tokens),
         )
 
-    def _run(self, run_id: str, position: int) -> int:
+    def _run(self, run_id: str, position: int, report: str | None = None) -> int:
         found = run_number(self.connection, run_id)
         if found is not None:
             return found
-        made = self.connection.execute("INSERT INTO cost_run (run_id, position) VALUES (?, ?)", (run_id, position))
+        made = self.connection.execute(
+            "INSERT INTO cost_run (run_id, position, report) VALUES (?, ?, ?)", (run_id, position, report)
+        )
         assert made.lastrowid is not None  # it was just inserted
         return made.lastrowid
 
@@ -153,7 +184,61 @@ class Fold:
         )
 
 
-_STANDING = f"SELECT position, {_FIGURES}, running FROM cost_dispatch WHERE run = ? AND dispatch_id = ? ORDER BY position DESC LIMIT 1"
+EVER = 2**63 - 1
+"""A position after every other."""
+
+
+class Row(NamedTuple):
+    """What a dispatch reports, as the table has it."""
+
+    id: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    input_stated: int | None
+    model: str | None
+    running: int
+
+
+def _named_still(row: Row, stood: "Standing | None") -> Row:
+    """A correction that names no model keeps the one that was named."""
+    return row if stood is None or row.model is not None else row._replace(model=stood.model)
+
+
+class Standing(NamedTuple):
+    """What a dispatch reported last, and at which position."""
+
+    id: str
+    position: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    running: int
+    model: str | None
+
+
+def _tokens_of(rows: "Sequence[Row] | Sequence[Standing]") -> Tokens:
+    return Tokens(
+        sum(row.input_tokens for row in rows),
+        sum(row.output_tokens for row in rows),
+        sum(row.cache_read_tokens for row in rows),
+        sum(row.cache_write_tokens for row in rows),
+    )
+
+
+def standing(connection: sqlite3.Connection, run: int, ids: list[str]) -> dict[str, Standing]:
+    """What these dispatches of a run reported last; those that are unknown are left out."""
+    found: dict[str, Standing] = {}
+    for some, marks in batches(ids):
+        rows = connection.execute(
+            f"SELECT dispatch_id, position, {_FIGURES}, running, model FROM cost_dispatch "
+            f"WHERE run = ? AND superseded IS NULL AND dispatch_id IN ({marks})",
+            (run, *some),
+        )
+        found.update((row[0], Standing(*row)) for row in rows)
+    return found
 
 
 def run_number(connection: sqlite3.Connection, run_id: str) -> int | None:
