@@ -10,8 +10,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from msgspec import Struct, field
+
 from ..domain.errors import MecrisError
-from .jsonl import Entry, entries, first_objects
+from .jsonl import Entry, Shape, entries, first_objects
 from .kinds import NO_SHAPE, WRONG_SHAPE, Call, Items, Remark, Report, Unreadable
 from .reading import File, count, dollars, moment, word
 
@@ -23,6 +25,37 @@ OF_THE_API = ("message", "message_start", "message_delta")
 """Types of entries of the API itself, as a program kept them: a file that begins with one is no session's."""
 HELD = 20_000
 """Answers that are held until all their copies are seen; copies farther apart are given one by one."""
+
+
+class _Usage(Struct, gc=False):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: dict[str, int] | None = None
+    speed: str | None = None
+
+
+class _Message(Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+class _Line(Struct, rename="camel", gc=False):
+    """What is read of a line."""
+
+    message: _Message | None = None
+    uuid: str | None = None
+    timestamp: str | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+    is_sidechain: bool | None = None
+    is_api_error_message: bool | None = None
+    cost_usd: Decimal | None = field(default=None, name="costUSD")
+
+
+LINE = Shape(_Line)
 
 
 def recognises(file: File) -> bool:
@@ -52,7 +85,7 @@ def report(file: File) -> Report:
 def read(file: File) -> Items:
     """A call for each answer, in the best of its copies."""
     log = _Log()
-    for entry in entries(file):
+    for entry in entries(file, LINE):
         if wrong := log.take(entry):
             yield wrong
         if len(log.held) >= HELD:
@@ -87,22 +120,18 @@ class _Log:
             return Unreadable(entry.number, NO_SHAPE)
         return None
 
-    def _keep(self, line: dict[str, Any], raw: bytes) -> None:
-        message = line.get("message")
-        usage = message.get("usage") if isinstance(message, dict) else None
-        if not isinstance(message, dict) or usage is None:
+    def _keep(self, line: _Line, raw: bytes) -> None:
+        message = line.message
+        if not isinstance(message, _Message) or message.usage is None:
             return
-        if message.get("model") == SYNTHETIC or line.get("isApiErrorMessage"):
+        if message.model == SYNTHETIC or line.is_api_error_message:
             self._unanswered += 1
             return
-        call = _call(line, message, usage, raw)
+        call = _call(line, message, message.usage, raw)
         known = self.held.get(call.key)
         self.held[call.key] = _merged(known, call) if known else call
-        self._compare_request(call, line)
-
-    def _compare_request(self, call: Call, line: dict[str, Any]) -> None:
-        request = line.get("requestId")
-        if isinstance(request, str) and not line.get("isSidechain"):
+        request = line.request_id
+        if isinstance(request, str) and not line.is_sidechain:
             self._ambiguous += self._requests.setdefault(call.key, request) != request
 
     def remarks(self) -> Items:
@@ -116,21 +145,21 @@ class _Log:
             yield Remark(f"copies that name another request than the first one, counted as the same: {self._ambiguous}")
 
 
-def _call(line: dict[str, Any], message: dict[str, Any], usage: dict[str, Any], raw: bytes) -> Call:
-    written, read = _cache_writes(usage), count(usage.get("cache_read_input_tokens"), "cache_read_input_tokens")
-    uncached = count(usage.get("input_tokens"), "input_tokens")
-    output = count(usage.get("output_tokens"), "output_tokens")
+def _call(line: _Line, message: _Message, usage: _Usage, raw: bytes) -> Call:
+    written, read = _cache_writes(usage), count(usage.cache_read_input_tokens, "cache_read_input_tokens")
+    uncached = count(usage.input_tokens, "input_tokens")
+    output = count(usage.output_tokens, "output_tokens")
     return Call(
         _key(line, message, raw),
-        _run(line.get("sessionId")),
-        moment(line.get("timestamp"), "timestamp"),
-        _model(message.get("model")),
+        _run(line.session_id),
+        moment(line.timestamp, "timestamp"),
+        _model(message.model),
         uncached,
         output,
         read,
         written,
-        _cost(line),
-        f"{0 if line.get('isSidechain') else 1}|{uncached + output + read + written:020d}|{0 if usage.get('speed') is None else 1}",
+        None if line.cost_usd is None else dollars(line.cost_usd, "costUSD"),
+        f"{0 if line.is_sidechain else 1}|{uncached + output + read + written:020d}|{0 if usage.speed is None else 1}",
     )
 
 
@@ -144,25 +173,20 @@ def _model(name: Any) -> str | None:
     return word(name, "model")
 
 
-def _key(line: dict[str, Any], message: dict[str, Any], raw: bytes) -> str:
-    if id := word(message.get("id"), "message.id"):
+def _key(line: _Line, message: _Message, raw: bytes) -> str:
+    if id := word(message.id, "message.id"):
         return id
-    if uuid := word(line.get("uuid"), "uuid"):
+    if uuid := word(line.uuid, "uuid"):
         return f"uuid|{uuid}"
     return f"line|{blake2b(raw.strip(), digest_size=16).hexdigest()}"
 
 
-def _cache_writes(usage: dict[str, Any]) -> int:
-    parts = usage.get("cache_creation")
+def _cache_writes(usage: _Usage) -> int:
+    parts = usage.cache_creation
     if not parts:
-        return count(usage.get("cache_creation_input_tokens"), "cache_creation_input_tokens")
+        return count(usage.cache_creation_input_tokens, "cache_creation_input_tokens")
     five, hour = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
     return count(parts.get(five), five) + count(parts.get(hour), hour)
-
-
-def _cost(line: dict[str, Any]) -> Decimal | None:
-    cost = line.get("costUSD")
-    return None if cost is None else dollars(cost, "costUSD")
 
 
 def _merged(one: Call, other: Call) -> Call:

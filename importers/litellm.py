@@ -7,11 +7,14 @@
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from msgspec import Struct, field
+
 from ..domain.errors import MecrisError, PayloadRefused
-from .jsonl import Entry, entries
+from .jsonl import Entry, Shape, entries
 from .kinds import NO_SHAPE, WRONG_SHAPE, Call, Items, Remark, Report, Unreadable
 from .reading import DECODER, File, count, dollars, moment, word
 from .separated import header_of, is_table, table
@@ -26,6 +29,41 @@ CACHED, EXCLUSIVE, NO_METADATA = (
     "rows with fewer prompt tokens than cached ones, so taken as those beside the cached ones",
     "rows whose metadata cannot be read, so tokens that were cached count as uncached",
 )
+
+
+class _Usage(Struct, gc=False):
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    prompt_tokens_details: dict[str, int | None] | None = None
+
+
+class _Metadata(Struct, gc=False):
+    usage_object: _Usage | None = None
+    additional_usage_values: _Usage | None = None
+
+
+class _Row(Struct, gc=False):
+    """What is read of a row, or of a page of them."""
+
+    request_id: str | None = None
+    spend: Decimal | None = None
+    start_time: str | None = field(default=None, name="startTime")
+    prompt_tokens: int | str | None = None
+    completion_tokens: int | str | None = None
+    custom_llm_provider: str | None = None
+    model: str | None = None
+    model_group: str | None = None
+    team_id: str | None = None
+    user: str | None = None
+    cache_hit: bool | str | None = None
+    metadata: _Metadata | str | None = None
+    data: None = None
+    page: None = None
+    total_pages: None = None
+    total_is_capped: None = None
+
+
+ROW, METADATA = Shape(_Row), Shape(_Metadata)
 
 
 def recognises(file: File) -> bool:
@@ -56,7 +94,7 @@ def read(file: File) -> Items:
     for entry in _entries(file):
         if entry.reason:
             yield Unreadable(entry.number, entry.reason)
-        elif isinstance(entry.value, dict) and isinstance(entry.value.get("data"), list):
+        elif isinstance(entry.value, _Row) and isinstance(entry.value.data, list):
             yield from log.page(entry.value)
         else:
             yield log.row(entry.number, entry.value)
@@ -66,12 +104,13 @@ def read(file: File) -> Items:
 def _entries(file: File) -> Iterator[Entry]:
     """Rows or pages; a document is read whole, lines and tables are not."""
     if is_table(file):
-        yield from table(file)
+        yield from (entry._replace(value=ROW.of(entry.value)) for entry in table(file))
     elif _is_lines(file):
-        yield from entries(file)
+        yield from entries(file, ROW)
     else:
         found = file.json
-        yield from (Entry(n, b"", value) for n, value in enumerate(found if isinstance(found, list) else [found], 1))
+        rows = found if isinstance(found, list) else [found]
+        yield from (Entry(n, b"", ROW.of(row)) for n, row in enumerate(rows, 1))
 
 
 def _is_lines(file: File) -> bool:
@@ -93,17 +132,17 @@ class _Log:
         self._is_capped = False
         self._seen: Counter[str] = Counter()
 
-    def page(self, page: dict[str, Any]) -> Items:
+    def page(self, page: Any) -> Items:
         """The rows of a page; they are counted through all the pages."""
-        self._is_capped |= bool(page.get("total_is_capped"))
-        if isinstance(page.get("page"), int) and isinstance(page.get("total_pages"), int):
-            self._pages.add(page["page"])
-            self._total_pages = max(self._total_pages, page["total_pages"])
-        for row in page["data"]:
+        self._is_capped |= bool(page.total_is_capped)
+        if isinstance(page.page, int) and isinstance(page.total_pages, int):
+            self._pages.add(page.page)
+            self._total_pages = max(self._total_pages, page.total_pages)
+        for row in page.data:
             self._rows += 1
-            yield self.row(self._rows, row)
+            yield self.row(self._rows, ROW.of(row))
 
-    def row(self, number: int, row: dict[str, Any]) -> Call | Unreadable:
+    def row(self, number: int, row: _Row) -> Call | Unreadable:
         """A row as a call, or why it is none."""
         try:
             return self._call(row)
@@ -112,23 +151,23 @@ class _Log:
         except WRONG_SHAPE:
             return Unreadable(number, NO_SHAPE)
 
-    def _call(self, row: dict[str, Any]) -> Call:
-        key, spend = word(row.get("request_id"), "request_id", LONGEST_ID), row.get("spend")
+    def _call(self, row: _Row) -> Call:
+        key, spend = word(row.request_id, "request_id", LONGEST_ID), row.spend
         if key is None:
             raise PayloadRefused("the row has no request_id")
-        prompt = _tokens(row.get("prompt_tokens"), "prompt_tokens")
-        read, written = self._cached(row.get("metadata"))
-        if row.get("cache_hit") in ("True", "true", True):
+        prompt = _tokens(row.prompt_tokens, "prompt_tokens")
+        read, written = self._cached(row.metadata)
+        if row.cache_hit in ("True", "true", True):
             self._seen[CACHED] += 1
         if read + written > prompt:
             self._seen[EXCLUSIVE] += 1
         return Call(
             key,
-            _run(row.get("team_id"), row.get("user")),
-            moment(row.get("startTime"), "startTime"),
-            _model(row.get("custom_llm_provider"), row.get("model"), row.get("model_group")),
+            _run(row.team_id, row.user),
+            moment(row.start_time, "startTime"),
+            _model(row.custom_llm_provider, row.model, row.model_group),
             prompt if read + written > prompt else prompt - read - written,
-            _tokens(row.get("completion_tokens"), "completion_tokens"),
+            _tokens(row.completion_tokens, "completion_tokens"),
             read,
             written,
             None if spend is None or spend == "" else dollars(spend, "spend"),
@@ -138,18 +177,20 @@ class _Log:
         """Tokens read from and written to the provider's cache."""
         if isinstance(metadata, str):
             try:
-                metadata = DECODER.decode(metadata or "{}")
+                metadata = METADATA.of(DECODER.decode(metadata or "{}"))
             except (ValueError, RecursionError):
                 self._seen[NO_METADATA] += 1
                 return 0, 0
-        metadata = metadata or {}
-        usage, more = metadata.get("usage_object") or {}, metadata.get("additional_usage_values") or {}
-        details = usage.get("prompt_tokens_details") or more.get("prompt_tokens_details") or {}
-        name, other = "cache_read_input_tokens", "cache_creation_input_tokens"
-        return (
-            count(usage.get(name) or more.get(name) or details.get("cached_tokens"), name),
-            count(usage.get(other) or more.get(other) or details.get("cache_creation_tokens"), other),
+        metadata = metadata or _Metadata()
+        usage, more = metadata.usage_object or _Usage(), metadata.additional_usage_values or _Usage()
+        details = usage.prompt_tokens_details or more.prompt_tokens_details or {}
+        read = usage.cache_read_input_tokens or more.cache_read_input_tokens or details.get("cached_tokens")
+        written = (
+            usage.cache_creation_input_tokens
+            or more.cache_creation_input_tokens
+            or details.get("cache_creation_tokens")
         )
+        return count(read, "cache_read_input_tokens"), count(written, "cache_creation_input_tokens")
 
     def remarks(self) -> Items:
         """What is missing, then what was read in a way that should be known."""
