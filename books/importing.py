@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import stat
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from ..importers.kinds import WRONG_SHAPE, Call, Charge, Item, Look, Remark, Rep
 from ..importers.reading import File
 from ..projections import follow, imports, ledger
 from .answers import Answer
+from .packing import PART, Packing, unpack
 from .telling import Evidence, Told, tell_cycles, tell_look
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 BATCH = 5_000
 """Lines that one event carries."""
-PART = 1 << 20
-"""Bytes that are read, and compressed ones that are kept, at a time."""
 NAMED = 1_000
 """Unreadable lines that are kept on record one by one; the rest is counted."""
 LONGEST_ID = 200
@@ -65,25 +63,22 @@ class _Rehearsed(Exception):
 def import_file(books: "Books", path: str, asked: Asked, by: str | None, progress: Progress | None) -> Answer:
     """Import one file; the same file again records nothing."""
     with _opened(path) as (stream, mtime):
-        now = books.now()
-        exported_at = asked.exported_at or mtime
-        with TemporaryFile() as packed:
-            digest, size = _pack(stream, packed)
-            file = _Counted(_writable(Path(path).name), stream, progress)
-            work = _Work(file, digest, size, packed, exported_at, now, asked)
+        digest, size = _digest(stream)
+        file = _Counted(_writable(Path(path).name), stream, progress)
+        with Packing(path, stream) as packing:
+            work = _Work(file, digest, size, asked.exported_at or mtime, books.now(), asked, packing=packing)
             return _done(books, work, by)
 
 
 def retry(books: "Books", kept: imports.Kept, by: str | None) -> Answer:
     """Read a file again that is kept as evidence: a newer importer may read what an older one could not."""
-    with TemporaryFile() as unpacked, TemporaryFile() as packed:
-        _unpack(books, kept.sha256, unpacked)
-        unpacked.seek(0)
-        digest, size = _pack(unpacked, packed)
+    with TemporaryFile() as unpacked:
+        with books.file.reading() as connection:
+            unpack(connection, kept.sha256, unpacked)
         asked = Asked(format=kept.format, cycle_id=kept.cycle_id)
         said = Report.whose(kept.report)
         at = from_text(kept.exported_at)
-        work = _Work(File(kept.name, unpacked), digest, size, packed, at, books.now(), asked, said=said)
+        work = _Work(File(kept.name, unpacked), kept.sha256, kept.size, at, books.now(), asked, said=said)
         return _done(books, work, by)
 
 
@@ -110,28 +105,13 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], datetime]]:
         raise Unavailable(f"{path} cannot be read ({error.strerror or error}): check the path") from error
 
 
-def _pack(stream: IO[bytes], packed: IO[bytes]) -> tuple[str, int]:
-    """Compress a file; returns its SHA-256 and size."""
-    digest, size, packing = sha256(), 0, zlib.compressobj(1)
-    stream.seek(0)
+def _digest(stream: IO[bytes]) -> tuple[str, int]:
+    """The SHA-256 of a file, and its size."""
+    digest, size = sha256(), 0
     while part := stream.read(PART):
         digest.update(part)
         size += len(part)
-        packed.write(packing.compress(part))
-    packed.write(packing.flush())
     return digest.hexdigest(), size
-
-
-def _unpack(books: "Books", digest: str, into: IO[bytes]) -> None:
-    unpacking = zlib.decompressobj()
-    with books.file.reading() as connection:
-        parts = connection.execute("SELECT content FROM evidence WHERE sha256 = ? ORDER BY part", (digest,))
-        for (content,) in parts:
-            rest = content
-            while rest:
-                into.write(unpacking.decompress(rest, PART))
-                rest = unpacking.unconsumed_tail
-    into.write(unpacking.flush())
 
 
 def _items(importer: ModuleType, file: File) -> Iterator[Item]:
@@ -167,17 +147,17 @@ class _Work:
         file: File,
         digest: str,
         size: int,
-        packed: IO[bytes],
         exported_at: datetime,
         now: datetime,
         asked: Asked,
         *,
+        packing: Packing | None = None,
         said: tuple[str, str, str] | None = None,
     ) -> None:
-        self.file, self.digest, self.size, self.packed = file, digest, size, packed
+        self.file, self.digest, self.size = file, digest, size
         self.exported_at, self.now, self.asked = exported_at, now, asked
-        self.said = said
-        """Of a file that is read again: whose it was said to be, and under which name."""
+        self.packing, self.said = packing, said
+        """Of a file that is read again there is nothing to pack, and it is known whose it was said to be."""
         self.counts = Counter[str]()
         self.unpriced = Counter[str]()
         self.unreadable: list[tuple[int, str]] = []
@@ -195,6 +175,8 @@ class _Work:
         kept = imports.kept(connection, self.digest, report.name)
         is_new = kept is None or kept.version < importer.VERSION or self.said is not None
         if is_new:
+            if self.packing:
+                self.packing.start()
             self._take_in(connection, hand, importer, report)
             self._keep(connection, hand, importer, report)
         evidence = Evidence(self.digest, self.incomplete)
@@ -340,8 +322,7 @@ class _Work:
             cycle_id=self.asked.cycle_id,
         )
         hand(order)
-        self.packed.seek(0)
-        parts = iter(lambda: self.packed.read(PART), b"")
+        parts = self.packing.parts() if self.packing else ()
         connection.executemany(
             "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?)",
             ((self.digest, number, part) for number, part in enumerate(parts)),
@@ -383,12 +364,14 @@ def _wrong_with(item: Item) -> str | None:
         return "it ends before it begins"
     if isinstance(item, Call) and max(item[4:8]) > MOST_TOKENS:
         return "the tokens of one call are not that many"
-    said = (
-        (item.key, *((item.run, item.model or "") if isinstance(item, Call) else ()))
-        if isinstance(item, Charge | Call)
-        else ()
-    )
-    return None if all(text == _writable(text) for text in said) else "it holds characters that no text can have"
+    try:
+        if isinstance(item, Call):
+            f"{item.key}{item.run}{item.model}".encode()
+        elif isinstance(item, Charge):
+            item.key.encode()
+    except UnicodeEncodeError:
+        return "it holds characters that no text can have"
+    return None
 
 
 def _writable(text: str) -> str:

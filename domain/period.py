@@ -119,6 +119,7 @@ def end_of(when: When, now: datetime, timezone: str = "UTC") -> datetime:
     return now if read == now.astimezone(zone(timezone)).date() else last_moment(read, timezone)
 
 
+@lru_cache
 def last_moment(of: date, timezone: str = "UTC") -> datetime:
     """The last moment of a day; not the first of the next, from which a top-up may count that this day had not."""
     return _midnight(of + timedelta(days=1), timezone) - timedelta(microseconds=1)

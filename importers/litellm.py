@@ -94,7 +94,7 @@ def read(file: File) -> Items:
     for entry in _entries(file):
         if entry.reason:
             yield Unreadable(entry.number, entry.reason)
-        elif isinstance(entry.value, _Row) and isinstance(entry.value.data, list):
+        elif isinstance(getattr(entry.value, "data", None), list):
             yield from log.page(entry.value)
         else:
             yield log.row(entry.number, entry.value)

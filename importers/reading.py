@@ -177,9 +177,12 @@ def dollars(value: Any, what: str, *, cents: bool = False) -> Decimal:
         raise PayloadRefused(f"{what} {str(value)[:40]!r} is no amount") from None
     if not read.is_finite() or abs(read) >= FAR or (read and read.adjusted() < -SMALLEST):
         raise PayloadRefused(f"{what} {str(value)[:40]} is out of range")
-    if read and -int(read.as_tuple().exponent) > SMALLEST:
-        raise PayloadRefused(f"{what} has {len(read.as_tuple().digits)} digits: too many for an amount")
-    return read.scaleb(-2 if cents else 0, EXACT) if read else ZERO
+    if not read:
+        return ZERO
+    _, digits, exponent = read.as_tuple()
+    if -int(exponent) > SMALLEST:
+        raise PayloadRefused(f"{what} has {len(digits)} digits: too many for an amount")
+    return read.scaleb(-2, EXACT) if cents else read
 
 
 def count(value: Any, what: str) -> int:

@@ -1,0 +1,68 @@
+"""Files as they are kept: compressed, beside what is done with them meanwhile, and unpacked again."""
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Event
+from typing import IO, Self
+
+from ..domain.errors import Unavailable
+
+PART = 1 << 20
+"""Bytes that are read, and compressed ones that are kept, at a time."""
+
+
+class Packing:
+    """Compresses a file in a thread of its own: zlib lets others work meanwhile. Whatever happens, it ends with its `with`."""
+
+    def __init__(self, path: str, stream: IO[bytes]) -> None:
+        self._path, self._stream = path, stream
+        self._packed = TemporaryFile()  # noqa: SIM115  # closed at the end
+        self._thread = ThreadPoolExecutor(1)
+        self._done: Future[None] | None = None
+        self._stop = Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.shutdown()
+        self._packed.close()
+
+    def start(self) -> None:
+        """Begin to compress."""
+        self._done = self._thread.submit(self._pack)
+
+    def _pack(self) -> None:
+        with Path(self._path).open("rb") as again:  # the other reader has a place of its own in the file
+            if not os.path.samestat(os.fstat(again.fileno()), os.fstat(self._stream.fileno())):
+                raise Unavailable(f"{self._path} was replaced while it was read: import it again")
+            packing = zlib.compressobj(1)
+            while (part := again.read(PART)) and not self._stop.is_set():
+                self._packed.write(packing.compress(part))
+            self._packed.write(packing.flush())
+
+    def parts(self) -> Iterator[bytes]:
+        """The compressed file, part by part."""
+        assert self._done is not None  # it was started
+        self._done.result()
+        self._packed.seek(0)
+        while part := self._packed.read(PART):
+            yield part
+
+
+def unpack(connection: sqlite3.Connection, digest: str, into: IO[bytes]) -> None:
+    """Write a file that is kept into another."""
+    unpacking = zlib.decompressobj()
+    parts = connection.execute("SELECT content FROM evidence WHERE sha256 = ? ORDER BY part", (digest,))
+    for (content,) in parts:
+        rest = content
+        while rest:
+            into.write(unpacking.decompress(rest, PART))
+            rest = unpacking.unconsumed_tail
+    into.write(unpacking.flush())
