@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ..domain import commands as c
 from ..domain.errors import NotFound, PayloadRefused, Unavailable
+from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
 from ..domain.period import as_text, from_text, last_moment
 from ..importers.formats import FORMATS, recognised
@@ -25,7 +26,7 @@ from ..importers.kinds import WRONG_SHAPE, Call, Charge, Item, Look, Remark, Rep
 from ..importers.reading import File
 from ..projections import follow, imports, ledger
 from .answers import Answer
-from .telling import Evidence, Told, tell_cycles, tell_look
+from .telling import Told, cycle_of, tell_cycles
 
 if TYPE_CHECKING:
     from .books import Books
@@ -53,6 +54,7 @@ class Asked(NamedTuple):
     provider: str | None = None
     exported_at: datetime | None = None
     dry_run: bool = False
+    tell: bool = True
 
 
 class _Rehearsed(Exception):
@@ -184,6 +186,10 @@ class _Work:
         self.remarks: list[str] = []
         self.incomplete = False
         self.told = Told()
+        self.figures: list[Figure] = []
+        self.before: list[imports.Kept] = []
+        """The same bytes, each time they were noted for this report as of this format."""
+        self.changed = False
         self._prices: Prices | None = None
 
     def __call__(self, connection: sqlite3.Connection, hand: "Hand") -> Answer:
@@ -192,17 +198,44 @@ class _Work:
         self._require_cycle(connection)
         importer = self._importer()
         report = self._report(importer)
-        kept = imports.kept(connection, self.digest, report.name)
-        is_new = kept is None or kept.version < importer.VERSION or self.said is not None
-        if is_new:
+        self.before = imports.kept(connection, self.digest, report.name, importer.NAME)
+        is_new = False
+        if self._may_say_more(connection, importer, report):
             self._take_in(connection, hand, importer, report)
+            is_new = self._says_more(importer)
+        if is_new:
             self._keep(connection, hand, importer, report)
-        evidence = Evidence(self.digest, self.incomplete)
-        self.told.add(tell_cycles(connection, hand, report.name, self.asked.cycle_id, evidence, self.now))
+        if self.asked.tell or self.asked.dry_run or self.figures:
+            self.told = tell_cycles(connection, hand, report.name, self.now)
         answer = self._answer(importer, report, is_new)
         if self.asked.dry_run:
             raise _Rehearsed(answer)
         return answer
+
+    def _may_say_more(self, connection: sqlite3.Connection, importer: ModuleType, report: Report) -> bool:
+        """Can anything new come of reading the file? The same bytes under a later time are a later statement.
+
+        A figure that names no moment is of the moment at which its file was saved, also of an earlier one.
+        """
+        if self.said is not None or self._is_noted_anew(importer):
+            return True
+        known = {file.exported_at for file in self.before}
+        return as_text(self.exported_at) not in known and imports.has_figures(connection, report.name)
+
+    def _is_noted_anew(self, importer: ModuleType) -> bool:
+        """Is the file unknown, or read by a newer importer, for another cycle, or exported later than we knew?"""
+        return (
+            not self.before
+            or max(file.version for file in self.before) < importer.VERSION
+            or as_text(self.exported_at) > max(file.exported_at for file in self.before)
+            or self.asked.cycle_id not in {file.cycle_id for file in self.before}
+        )
+
+    def _says_more(self, importer: ModuleType) -> bool:
+        """Did reading it bring anything that is not on record?"""
+        if self.changed or self._is_noted_anew(importer):
+            return True
+        return self.counts["unreadable"] != self.before[-1].unreadable
 
     def _require_cycle(self, connection: sqlite3.Connection) -> None:
         if self.asked.cycle_id is not None and ledger.cycle(connection, self.asked.cycle_id) is None:
@@ -244,7 +277,7 @@ class _Work:
     # -- lines ----------------------------------------------------------------------------------------------------
 
     def _take_in(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
-        items = self._told_apart(_items(importer, self.file), connection, hand, report)
+        items = self._told_apart(_items(importer, self.file), connection, report)
         while batch := list(islice(items, BATCH)):
             order = c.ImportLines(
                 report=report.name,
@@ -258,19 +291,34 @@ class _Work:
                 exported_at=self.exported_at,
                 lines=tuple(batch),
             )
-            changed: Changed = hand(order)["changed"]
+            answer = hand(order)
+            changed: Changed = answer["changed"]
+            self.changed |= answer["recorded"]
             self.counts["lines"] += len(batch)
             self.counts["new"] += changed.new
             self.counts["restated"] += len(changed.restated)
             self._record_dispatches(hand, changed)
             if isinstance(self.file, _Counted):
                 self.file.told()
+        if self.figures:
+            self._note_figures(hand, report)
 
-    def _told_apart(
-        self, items: Iterator[Item], connection: sqlite3.Connection, hand: "Hand", report: Report
-    ) -> Iterator[Line]:
+    def _note_figures(self, hand: "Hand", report: Report) -> None:
+        order = c.ImportFigures(
+            report=report.name,
+            provider=report.provider,
+            account=report.account,
+            source=report.source,
+            type=report.type,
+            evidence=self.digest,
+            exported_at=self.exported_at,
+            figures=tuple(self.figures),
+        )
+        self.changed |= hand(order)["recorded"]
+
+    def _told_apart(self, items: Iterator[Item], connection: sqlite3.Connection, report: Report) -> Iterator[Line]:
         """The lines among what a file says; the rest is taken down on the way."""
-        exported = as_text(self.exported_at)
+        exported = max(as_text(self.exported_at), *(file.exported_at for file in self.before), "")
         for number, item in enumerate(items, 1):
             wrong = _wrong_with(item)
             if wrong is not None:
@@ -281,13 +329,17 @@ class _Work:
                 yield self._line(item, report, exported)
             elif isinstance(item, Look):
                 self.counts["lines"] += 1
-                at = item.measured_at or min(self.exported_at, self.now)
-                self.told.add(tell_look(connection, hand, report, item, at, self.asked.cycle_id))
+                self.figures.append(self._figure(connection, item))
             elif isinstance(item, Unreadable):
                 self._set_aside(item.line, item.reason)
             elif isinstance(item, Remark):
                 self.remarks.append(_writable(item.text))
                 self.incomplete |= item.incomplete
+
+    def _figure(self, connection: sqlite3.Connection, look: Look) -> Figure:
+        at = look.measured_at or min(self.exported_at, self.now)
+        said = look.amount, look.balance, look.credit, look.payload
+        return Figure(cycle_of(connection, at, self.asked.cycle_id), at, rank_of(self.exported_at, said), *said)
 
     def _set_aside(self, line: int, reason: str) -> None:
         self.counts["unreadable"] += 1
@@ -366,6 +418,7 @@ class _Work:
             file=self.file.name,
             sha256=self.digest,
             format=importer.NAME,
+            report=report.name,
             provider=report.money_of,
             source=report.label,
             recorded=is_new or told.readings + told.retracted > 0,

@@ -99,8 +99,126 @@ def test_the_same_file_again_records_nothing(books: Books, put: Put) -> None:
     books.import_file(path)
     before = books.position
     again = books.import_file(path)
-    copy = books.import_file(put("other-name.json", cost_report({1: "100"}), "2025-10-03T00:00:00Z"))
-    assert (again["recorded"], copy["recorded"], books.position) == (False, False, before)
+    earlier = books.import_file(put("other-name.json", cost_report({1: "100"}), "2025-09-30T00:00:00Z"))
+    assert (again["recorded"], earlier["recorded"], books.position) == (False, False, before)
+
+
+def test_the_same_bytes_under_a_later_time_are_a_later_statement_and_that_is_noted_once(books: Books, put: Put) -> None:
+    one, other = cost_report({1: "100"}), cost_report({1: "200"})
+    books.import_file(put("a.json", one, "2025-10-01T00:00:00Z"))
+    books.import_file(put("b.json", other, "2025-10-02T00:00:00Z"))
+    again = books.import_file(put("a.json", one, "2025-10-03T00:00:00Z"))
+    assert (again["recorded"], again["restated"]) == (True, 1)
+    assert books.status(1)["totals"]["realtime_usd"] == 1
+    before = books.position
+    for exported in ("2025-10-01T00:00:00Z", "2025-10-02T12:00:00Z", "2025-10-03T00:00:00Z"):
+        assert books.import_file(put("a.json", one, exported))["recorded"] is False
+    assert books.position == before
+    assert [f["exported_at"] for f in books.evidence()] == ["2025-10-03T00:00:00Z", "2025-10-02T00:00:00Z"]
+
+
+def test_the_same_bytes_can_be_read_as_another_format(books: Books, put: Put) -> None:
+    entry = put("entry.json", b'{"display_html": "<b>$5.42 USD</b>", "extracted_usd": 5.42}', "2025-09-10T09:00:00Z")
+    wrong = books.import_file(entry, provider="claude", format="dashboard")
+    assert (wrong["readings"], wrong["unreadable"]) == (1, 0)
+    right = books.import_file(entry, provider="claude")
+    assert (right["recorded"], right["report"]) == (True, wrong["report"]), "it is on record as of both formats"
+    assert [f["format"] for f in books.evidence()] == ["dashboard", "payload"]
+    assert books.import_file(entry, provider="claude")["recorded"] is False
+
+
+# -- figures -----------------------------------------------------------------------------------------------------
+
+
+def page(usd: str, more: str = "") -> bytes:
+    """A saved page of a dashboard."""
+    return f"<html><body><div>${usd} USD</div>{more}</body></html>".encode()
+
+
+def both_ways(tmp_path: Path, files: Sequence[tuple[Path, dict[str, Any]]]) -> list[Books]:
+    """Books that took some files in this order, and books that took them in the other one."""
+    found = []
+    for name, order in (("this.db", files), ("other.db", files[::-1])):
+        books = september(tmp_path / name)
+        for path, how in order:
+            books.import_file(path, **how)
+        found.append(books)
+    return found
+
+
+def test_a_figure_is_counted_before_sums_of_lines_and_estimates_whichever_came_first(tmp_path: Path, put: Put) -> None:
+    bill = put("bill.csv", csv("2025-09-01,5.5,a,claude,bill,manual"))
+    seen = put("page.html", page("5.42"), "2025-09-10T09:00:00Z")
+    for books in both_ways(tmp_path, [(bill, {}), (seen, {"provider": "claude"})]):
+        told = {(s["name"], s["counted"], str(s["amount_usd"])) for s in books.sources(1)}
+        assert told == {("claude dashboard", True, "5.42"), ("bill", False, "5.5")}
+        assert books.status(1)["totals"]["manual_usd"] == Decimal("5.42")
+        assert books.replay().differences == 0
+
+
+def test_of_two_figures_of_one_moment_the_later_export_is_right_whichever_came_first(tmp_path: Path, put: Put) -> None:
+    def api(usd: str, exported: str) -> Path:
+        said = {"project_id": "p", "spent_usd": float(usd), "timestamp": "2025-09-10T09:00:00Z"}
+        return put(f"{usd}.json", json.dumps(said).encode(), exported)
+
+    files = [(api("0.85", "2025-09-11T00:00:00Z"), {}), (api("0.80", "2025-09-12T00:00:00Z"), {})]
+    for books in both_ways(tmp_path, files):
+        assert readings(books) == [("groq api", "2025-09-10T09:00:00Z", "0.8")]
+
+
+def test_of_two_figures_saved_at_the_same_moment_one_is_right_whichever_came_first(tmp_path: Path, put: Put) -> None:
+    files = [
+        (put(f"{usd}.html", page(usd), "2025-09-10T09:00:00Z"), {"provider": "claude"}) for usd in ("5.42", "5.40")
+    ]
+    one, other = (readings(books) for books in both_ways(tmp_path, files))
+    assert one == other
+    assert len(one) == 1
+
+
+def test_a_balance_stays_a_balance_of_its_credit(books: Books, put: Put) -> None:
+    books.import_file(
+        put("credits.json", b'{"data": {"total_credits": 25, "total_usage": 5.5}}', "2025-09-10T09:00:00Z")
+    )
+    (recorded,) = [e for e in books.log() if e["event"] == "source-recorded.v1"]
+    assert (recorded["balance_usd"], recorded["credit_usd"]) == (Decimal("19.5"), 25)
+    assert books.status(1)["totals"]["manual_usd"] == Decimal("5.5")
+
+
+def test_a_page_joins_what_a_person_recorded_under_its_name_and_retracts_nothing_of_it(books: Books, put: Put) -> None:
+    by_hand = {"cycle_id": 1, "source": "claude dashboard", "type": "manual", "provider": "claude", "counted": False}
+    books.handle(c.RecordSource(**by_hand, amount=5, measured_at="2025-09-09T09:00:00Z"))
+    for usd, exported in (
+        ("5.42", "2025-09-10T09:00:00Z"),
+        ("5.40", "2025-09-10T09:00:00Z"),
+        ("6", "2025-09-11T09:00:00Z"),
+    ):
+        books.import_file(put(f"{usd}.html", page(usd), exported), provider="claude")
+    assert [r[1] for r in readings(books)] == [f"2025-09-{day}T09:00:00Z" for day in ("09", "10", "11")]
+    (source,) = books.sources(1)
+    assert (source["counted"], source["amount_usd"]) == (False, 6)
+
+
+def test_a_meter_that_a_person_named_comes_before_figures_too(books: Books, put: Put) -> None:
+    books.import_file(put("page.html", page("5.42"), "2025-09-10T09:00:00Z"), provider="claude")
+    books.handle(c.RecordSource(cycle_id=1, source="console", type="manual", provider="claude", amount=5))
+    books.import_file(put("later.html", page("5.50"), "2025-09-11T09:00:00Z"), provider="claude")
+    assert {(s["name"], s["counted"]) for s in books.sources(1)} == {("console", True), ("claude dashboard", False)}
+
+
+def test_what_a_person_took_back_is_not_said_again(books: Books, put: Put) -> None:
+    seen = put("page.html", page("5.42"), "2025-09-10T09:00:00Z")
+    books.import_file(seen, provider="claude")
+    books.handle(c.RetractReading(cycle_id=1, reading=1, reason="the page of another account"))
+    assert books.import_file(seen, provider="claude")["recorded"] is False
+    books.import_file(put("later.html", page("6"), "2025-09-11T09:00:00Z"), provider="claude")
+    assert readings(books) == [("claude dashboard", "2025-09-11T09:00:00Z", "6")]
+
+
+def test_a_page_that_is_saved_again_is_seen_again(books: Books, put: Put) -> None:
+    for exported in ("2025-09-10T09:00:00Z", "2025-09-12T09:00:00Z", "2025-09-11T09:00:00Z", "2025-09-12T09:00:00Z"):
+        books.import_file(put("page.html", page("5.42"), exported), provider="claude")
+    assert [r[1] for r in readings(books)] == [f"2025-09-{day}T09:00:00Z" for day in (10, 11, 12)]
+    assert len([e for e in books.log() if e["event"] == "figures-imported.v1"]) == 3
 
 
 def test_overlapping_exports_count_each_line_once(books: Books, put: Put) -> None:
@@ -322,6 +440,13 @@ def test_a_line_that_cannot_be_read_is_kept_aside_listed_and_retried(
     assert (again["new"], again["unreadable"], books.quarantine()) == (1, 0, [])
     assert books.status(1)["totals"]["realtime_usd"] == Decimal("1.07")
     assert books.replay().differences == 0
+
+
+def test_a_retry_that_reads_nothing_new_records_nothing(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100", 2: "none"})))
+    before = books.position
+    (again,) = books.retry_quarantine()
+    assert (again["recorded"], again["unreadable"], books.position) == (False, 1, before)
 
 
 def test_a_page_without_the_next_one_is_said_to_be_incomplete(books: Books, put: Put) -> None:
