@@ -89,6 +89,15 @@ def retry(books: "Books", kept: imports.Kept, by: str | None) -> Answer:
         return _done(books, work, by)
 
 
+def tell(books: "Books", report: str, by: str | None) -> Answer:
+    """Tell cycles what the files of a report come to that were taken in before."""
+
+    def work(connection: sqlite3.Connection, hand: "Hand") -> Answer:
+        return Answer(report=report, **tell_cycles(connection, hand, report, books.now()).shown())
+
+    return books.together(work, by)
+
+
 def _done(books: "Books", work: "_Work", by: str | None) -> Answer:
     try:
         return books.together(work, by)
@@ -413,26 +422,24 @@ class _Work:
         ]
 
     def _answer(self, importer: ModuleType, report: Report, is_new: bool) -> Answer:
-        told = self.told
+        told = self.told.shown()
+        remarks = [*self.remarks, *self._unpriced(), *told.pop("remarks")]
         return Answer(
+            **told,
             file=self.file.name,
             sha256=self.digest,
             format=importer.NAME,
             report=report.name,
             provider=report.money_of,
             source=report.label,
-            recorded=is_new or told.readings + told.retracted > 0,
+            recorded=is_new or self.told.readings + self.told.retracted > 0,
             lines=self.counts["lines"],
             new=self.counts["new"],
             restated=self.counts["restated"],
-            report_usd=told.report_usd,
             unreadable=self.counts["unreadable"],
             dispatches=self.counts["dispatches"],
-            readings=told.readings,
-            retracted=told.retracted,
-            cycles=sorted(told.cycles),
             incomplete=self.incomplete,
-            remarks=list(dict.fromkeys([*self.remarks, *self._unpriced(), *told.remarks])),
+            remarks=list(dict.fromkeys(remarks)),
             quarantine=[{"line": line, "reason": reason} for line, reason in self.unreadable],
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain import commands as c
 from ..domain.errors import NotFound, RuleRefused
@@ -38,6 +38,16 @@ class Told:
         self.remarks: list[str] = []
         self.report_usd: Decimal | None = None
         """What all lines of the report come to, inside and outside of cycles, to the last digit."""
+
+    def shown(self) -> dict[str, Any]:
+        """As an answer has it."""
+        return {
+            "report_usd": self.report_usd,
+            "readings": self.readings,
+            "retracted": self.retracted,
+            "cycles": sorted(self.cycles),
+            "remarks": list(dict.fromkeys(self.remarks)),
+        }
 
 
 class Wanted(NamedTuple):

@@ -511,6 +511,20 @@ def test_an_import_that_fails_on_the_way_leaves_nothing_of_itself(
     assert books.replay().differences == 0
 
 
+def test_cycles_that_were_not_told_are_told_by_the_next_import_of_the_report(books: Books, put: Put) -> None:
+    one, other = put("a.json", cost_report({1: "100"})), put("b.json", cost_report({2: "50"}), "2025-10-02T00:00:00Z")
+    assert books.import_file(one, tell=False)["readings"] == 0
+    assert (len(books.evidence()), readings(books)) == (1, []), "an import that was broken off here has the file"
+    again = books.import_file(one)
+    assert (again["recorded"], again["readings"], again["new"]) == (True, 1, 0)
+    books.import_file(other, tell=False)
+    told = books.tell_cycles(again["report"])
+    assert (told["readings"], told["cycles"], told["report_usd"]) == (1, [1], Decimal("1.5"))
+    before = books.position
+    assert books.tell_cycles(again["report"])["readings"] == 0
+    assert books.position == before
+
+
 def test_what_was_imported_replays_and_is_asked_as_of(books: Books, put: Put) -> None:
     books.import_file(put("a.json", cost_report({1: "100", 2: "none"})))
     first = books.position
@@ -651,6 +665,42 @@ def test_the_founding_story_from_files_alone(tmp_path: Path, put: Put) -> None:
     for one in (log, page, groq):
         again = mecris(path, "import", str(one), *(["--provider", "claude"] if one == page else []))
         assert again[:2] == (0, f"{one.name}: nothing new\n")
+
+
+def test_a_folder_tells_its_cycles_once(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    (tmp_path / "in").mkdir()
+    for n in range(3):
+        put(f"in/{n}.jsonl", jsonl(claude_line(f"m{n}", 200, session=f"s{n}")), f"2025-09-1{n}T00:00:00Z")
+    put("in/3.json", cost_report({1: "none"}))
+    code, out, err = mecris(path, "import", str(tmp_path / "in"))
+    assert code == 1
+    assert out.splitlines() == [
+        *(f"{n}.jsonl: claude-code, 'claude code' of claude; recorded 1 new line, 1 dispatch" for n in range(3)),
+        "3.json: anthropic-cost, 'anthropic cost report' of claude; recorded 1 unreadable line",
+        "'claude code' of claude: recorded 1 reading, in cycle 1",
+    ]
+    assert err.count("note: these logs are") == 1
+    again = mecris(path, "import", str(tmp_path / "in"), "--json")
+    answers = json.loads(again[1])
+    assert [(a["file"], a["recorded"]) for a in answers] == [(f"{n}.jsonl", False) for n in range(3)] + [
+        ("3.json", False)
+    ]
+    assert answers[2]["report_usd"] == 0.03
+
+
+def test_a_folder_whose_cycles_cannot_be_told_is_kept_and_that_is_said(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    name = ("budget", "add-source", "--cycle", "1", "--name", "claude code", "--type", "manual", "--amount", "1")
+    assert mecris(path, *name)[0] == 0
+    logs = [str(put(f"{n}.jsonl", jsonl(claude_line(f"m{n}", 200)))) for n in range(2)]
+    code, _, err = mecris(path, "import", *logs)
+    assert code == 3
+    assert "refused: 'claude code' of claude: cycle 1 has a source 'claude code' that is not of this report" in err
+    mecris(path, "budget", "retract", "--cycle", "1", "--reading", "1", "--reason", "another name")
+    assert "recorded 1 reading, in cycle 1" in mecris(path, "import", *logs)[1]
 
 
 def test_the_exit_code_tells_of_lines_that_could_not_be_read(tmp_path: Path, put: Put) -> None:
