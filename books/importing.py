@@ -7,7 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 from itertools import islice
@@ -20,7 +20,7 @@ from ..domain import commands as c
 from ..domain.errors import NotFound, PayloadRefused, Unavailable
 from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
-from ..domain.period import as_text, from_text, last_moment
+from ..domain.period import MOMENT, as_text, end_of_quarter, from_text
 from ..importers.formats import FORMATS, recognised
 from ..importers.kinds import WRONG_SHAPE, Call, Charge, Item, Look, Remark, Report, Unreadable
 from ..importers.reading import File
@@ -42,7 +42,6 @@ NAMED = 1_000
 LONGEST_ID = 200
 MOST_TOKENS = 10**15
 """Tokens of one call beyond which a figure is a slip, and sums would not fit."""
-MOMENT = timedelta(microseconds=1)
 Progress = Callable[[int], None]
 
 
@@ -360,7 +359,7 @@ class _Work:
         usd = call.usd
         if usd is None and report.estimate:
             usd = self._priced(report.provider, call, tokens)
-        end = last_moment(call.at.date())
+        end = end_of_quarter(call.at)
         return Line(
             call.key, f"{call.rank}|{exported}", call.at, end, usd, _named(call.run, "run"), call.model, *tokens
         )

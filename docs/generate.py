@@ -597,7 +597,7 @@ def _dispatch(id: str, input_tokens: int, output_tokens: int) -> c.Dispatch:
 
 
 TABLE = {
-    "import_bucket": "What the lines of a report come to that end together; an empty `start` is a day of calls.",
+    "import_bucket": "What the lines of a report come to that end together; an empty `start` stands for the calls of a quarter of an hour.",
     "import_file": "Files that were imported, each time they were read; `id` is the position in the log.",
     "import_figure": "Figures of reports that stand for a whole cycle; of two of one cycle and moment the one with the greater `rank` is right.",
     "import_line": "The lines of reports in their best copy; `rank` tells which of two copies is right.",

@@ -1,4 +1,4 @@
-"""The read model of imports: files that are kept as evidence, the lines of reports, and what they come to by day."""
+"""The read model of imports: files that are kept as evidence, the lines and figures of reports, and what lines come to."""
 
 import json
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..domain.figures import Figure
 from ..domain.lines import Line
 from ..domain.money import EXACT, plain
-from ..domain.period import from_text
+from ..domain.period import MOMENT, QUARTER, from_text
 from . import topics
 
 TABLES = {
@@ -84,7 +84,7 @@ class Fold:
         rows = []
         for key, rank, start, end, usd, run, model, *tokens, was, began, ended in event["lines"]:
             rows.append((report, key, rank, start, end, usd, run, model, *tokens, position))
-            begins = "" if run is not None else start  # what calls cost is summed up by day
+            begins = "" if run is not None else start  # what calls cost is summed up by quarters of an hour
             if usd is not None:
                 moved, count = sums.get((begins, end), _NOTHING)
                 sums[begins, end] = EXACT.add(moved, Decimal(usd)), count + 1
@@ -195,7 +195,7 @@ def reports(connection: sqlite3.Connection) -> list[Report]:
 
 
 class Bucket(NamedTuple):
-    """What the lines of a report come to that end together; `start` is None where calls are summed up."""
+    """What the lines of a report come to that end together; `start` is None where they are calls of a quarter of an hour."""
 
     start: datetime | None
     end: datetime
@@ -204,7 +204,7 @@ class Bucket(NamedTuple):
     @property
     def begins(self) -> datetime:
         """Its first moment."""
-        return self.start or self.end.replace(hour=0, minute=0, second=0, microsecond=0)
+        return self.start or self.end - QUARTER + MOMENT
 
 
 def buckets(connection: sqlite3.Connection, report: int) -> list[Bucket]:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from time import sleep
@@ -20,6 +20,7 @@ from mecris.books import Books
 from mecris.domain import commands as c
 from mecris.domain.errors import MecrisError, PayloadRefused, RuleRefused, Unavailable
 from mecris.domain.lines import Line, better, changed_by
+from mecris.domain.period import MOMENT, as_text, time_text
 
 NOW = "2025-10-05T12:00:00Z"
 SAMPLES = Path(__file__).parent / "samples"
@@ -407,6 +408,23 @@ def test_a_call_that_stands_in_two_sessions_counts_once(books: Books, put: Put) 
     books.import_file(put("b.jsonl", jsonl(claude_line("m1", 200, session="s2"))))
     books.import_file(put("a.jsonl", jsonl(claude_line("m1", 200, session="s1"))))
     assert sum(run["reported_out"] for run in books.runs()) == 200
+
+
+@pytest.mark.parametrize("timezone", ["Asia/Kathmandu", "America/Los_Angeles", "UTC"])
+def test_calls_count_on_the_days_of_the_cycle_in_its_own_zone(tmp_path: Path, put: Put, timezone: str) -> None:
+    from mecris.domain.period import Period
+
+    with Books.open(tmp_path / "zone.db", recorded_by="ada", clock=Clock(NOW)) as books:
+        books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-02", target_usd=1, timezone=timezone))
+        days = Period(date(2025, 9, 1), date(2025, 9, 2), timezone)
+        edges = [days.begins - MOMENT, days.begins, days.midnight(date(2025, 9, 2)), days.ends, days.ends + MOMENT]
+        calls = [claude_line(f"m{n}", 200, at=as_text(at)) for n, at in enumerate(edges)]
+        answer = books.import_file(put("log.jsonl", jsonl(*calls)))
+        assert readings(books) == [
+            ("claude code", time_text(days.midnight(date(2025, 9, 2)) - MOMENT), "0.01"),
+            ("claude code", time_text(days.ends), "0.03"),
+        ]
+        assert "2 buckets outside cycle 1: left out of it" in answer["remarks"]
 
 
 def test_a_model_without_a_price_is_reported_and_not_free(books: Books, put: Put) -> None:
