@@ -147,18 +147,29 @@ class Books:
         provider: str | None = None,
         exported_at: datetime | None = None,
         dry_run: bool = False,
+        tell: bool = True,
         recorded_by: str | None = None,
         progress: "Progress | None" = None,
     ) -> Answer:
         """Import a file: keep it as evidence, and record the readings and dispatches that it comes to, in one write.
 
         The format is recognised from the content, `exported_at` is the file's time unless said otherwise. The same file again
-        records nothing; a dry run says what would be recorded, and records nothing.
+        records nothing; a dry run says what would be recorded, and records nothing. Whoever imports many files leaves the readings
+        of lines to `tell_cycles`, with `tell=False`: each look at the cycles looks at all that was imported of the report.
         """
         from .importing import Asked, import_file
 
-        asked = Asked(format, cycle_id, provider, exported_at, dry_run)
+        asked = Asked(format, cycle_id, provider, exported_at, dry_run, tell)
         return import_file(self, os.fspath(path), asked, recorded_by, progress)
+
+    def tell_cycles(self, report: str, *, recorded_by: str | None = None) -> Answer:
+        """Bring the cycles that a report touches to what its files come to; nothing is recorded of what they know already.
+
+        An import that was broken off leaves files whose cycles were not told. The next import of the report tells them too.
+        """
+        from .importing import tell
+
+        return tell(self, report, recorded_by)
 
     def evidence(self, *, as_of: When | int | None = None) -> list[dict[str, Any]]:
         """Every file that is kept, with how much of it could not be read."""

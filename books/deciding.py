@@ -34,6 +34,8 @@ def decide(order: c.Command, desk: Desk) -> Answer:
     if isinstance(order, c.ImportLines):
         changed = desk.imported(report_key(order.report)).take_in(order, desk.stamp, desk.lines_of(order.report))
         return Answer(recorded=bool(changed), changed=changed)
+    if isinstance(order, c.ImportFigures):
+        return Answer(desk.imported(report_key(order.report)).note(order, desk.stamp, desk.lines_of(order.report)))
     if isinstance(order, c.FileEvidence):
         return Answer(desk.imported(evidence_key(order.sha256)).file(order, desk.stamp))
     if isinstance(order, c.TokenCommand):

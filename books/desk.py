@@ -179,7 +179,7 @@ class Held(InHand):
         return cast("Imported", self._held(found))
 
     def lines_of(self, report: str) -> Reports:
-        """The lines of a report, brought up to date."""
+        """The lines and figures of a report, brought up to date."""
         follow.catch_up(self.connection)
         return imports.Lines(self.connection, report)
 

@@ -36,8 +36,8 @@ def listed(ask: Asked, moment: Moment) -> list[dict[str, Any]]:
 
 
 def _newest(files: list[imports.Kept]) -> list[imports.Kept]:
-    """Each file as it was read last, for each report that it was read for."""
-    return list({(file.sha256, file.report): file for file in files}.values())
+    """Each file as it was read last, for each report that it was read for and each format that it was read as."""
+    return list({(file.sha256, file.report, file.format): file for file in files}.values())
 
 
 def quarantined(ask: Asked) -> list[dict[str, Any]]:

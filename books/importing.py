@@ -6,7 +6,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 from itertools import islice
@@ -17,15 +17,16 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ..domain import commands as c
 from ..domain.errors import NotFound, PayloadRefused, Unavailable
+from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
-from ..domain.period import as_text, from_text, last_moment
+from ..domain.period import MOMENT, as_text, end_of_quarter, from_text
 from ..importers.formats import FORMATS, recognised
 from ..importers.kinds import WRONG_SHAPE, Call, Charge, Item, Look, Remark, Report, Unreadable
 from ..importers.reading import File
 from ..projections import follow, imports, ledger
 from .answers import Answer
 from .packing import PART, Packing, unpack
-from .telling import Evidence, Told, tell_cycles, tell_look
+from .telling import Told, cycle_of, tell_cycles
 
 if TYPE_CHECKING:
     from .books import Books
@@ -39,7 +40,6 @@ NAMED = 1_000
 LONGEST_ID = 200
 MOST_TOKENS = 10**15
 """Tokens of one call beyond which a figure is a slip, and sums would not fit."""
-MOMENT = timedelta(microseconds=1)
 Progress = Callable[[int], None]
 
 
@@ -51,6 +51,7 @@ class Asked(NamedTuple):
     provider: str | None = None
     exported_at: datetime | None = None
     dry_run: bool = False
+    tell: bool = True
 
 
 class _Rehearsed(Exception):
@@ -80,6 +81,15 @@ def retry(books: "Books", kept: imports.Kept, by: str | None) -> Answer:
         at = from_text(kept.exported_at)
         work = _Work(File(kept.name, unpacked), kept.sha256, kept.size, at, books.now(), asked, said=said)
         return _done(books, work, by)
+
+
+def tell(books: "Books", report: str, by: str | None) -> Answer:
+    """Tell cycles what the files of a report come to that were taken in before."""
+
+    def work(connection: sqlite3.Connection, hand: "Hand") -> Answer:
+        return Answer(report=report, **tell_cycles(connection, hand, report, books.now()).shown())
+
+    return books.together(work, by)
 
 
 def _done(books: "Books", work: "_Work", by: str | None) -> Answer:
@@ -164,6 +174,10 @@ class _Work:
         self.remarks: list[str] = []
         self.incomplete = False
         self.told = Told()
+        self.figures: list[Figure] = []
+        self.before: list[imports.Kept] = []
+        """The same bytes, each time they were noted for this report as of this format."""
+        self.changed = False
         self._prices: Prices | None = None
 
     def __call__(self, connection: sqlite3.Connection, hand: "Hand") -> Answer:
@@ -172,19 +186,46 @@ class _Work:
         self._require_cycle(connection)
         importer = self._importer()
         report = self._report(importer)
-        kept = imports.kept(connection, self.digest, report.name)
-        is_new = kept is None or kept.version < importer.VERSION or self.said is not None
-        if is_new:
+        self.before = imports.kept(connection, self.digest, report.name, importer.NAME)
+        is_new = False
+        if self._may_say_more(connection, importer, report):
             if self.packing:
                 self.packing.start()
             self._take_in(connection, hand, importer, report)
+            is_new = self._says_more(importer)
+        if is_new:
             self._keep(connection, hand, importer, report)
-        evidence = Evidence(self.digest, self.incomplete)
-        self.told.add(tell_cycles(connection, hand, report.name, self.asked.cycle_id, evidence, self.now))
+        if self.asked.tell or self.asked.dry_run or self.figures:
+            self.told = tell_cycles(connection, hand, report.name, self.now)
         answer = self._answer(importer, report, is_new)
         if self.asked.dry_run:
             raise _Rehearsed(answer)
         return answer
+
+    def _may_say_more(self, connection: sqlite3.Connection, importer: ModuleType, report: Report) -> bool:
+        """Can anything new come of reading the file? The same bytes under a later time are a later statement.
+
+        A figure that names no moment is of the moment at which its file was saved, also of an earlier one.
+        """
+        if self.said is not None or self._is_noted_anew(importer):
+            return True
+        known = {file.exported_at for file in self.before}
+        return as_text(self.exported_at) not in known and imports.has_figures(connection, report.name)
+
+    def _is_noted_anew(self, importer: ModuleType) -> bool:
+        """Is the file unknown, or read by a newer importer, for another cycle, or exported later than we knew?"""
+        return (
+            not self.before
+            or max(file.version for file in self.before) < importer.VERSION
+            or as_text(self.exported_at) > max(file.exported_at for file in self.before)
+            or self.asked.cycle_id not in {file.cycle_id for file in self.before}
+        )
+
+    def _says_more(self, importer: ModuleType) -> bool:
+        """Did reading it bring anything that is not on record?"""
+        if self.changed or self._is_noted_anew(importer):
+            return True
+        return self.counts["unreadable"] != self.before[-1].unreadable
 
     def _require_cycle(self, connection: sqlite3.Connection) -> None:
         if self.asked.cycle_id is not None and ledger.cycle(connection, self.asked.cycle_id) is None:
@@ -226,7 +267,7 @@ class _Work:
     # -- lines ----------------------------------------------------------------------------------------------------
 
     def _take_in(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
-        items = self._told_apart(_items(importer, self.file), connection, hand, report)
+        items = self._told_apart(_items(importer, self.file), connection, report)
         while batch := list(islice(items, BATCH)):
             order = c.ImportLines(
                 report=report.name,
@@ -240,19 +281,34 @@ class _Work:
                 exported_at=self.exported_at,
                 lines=tuple(batch),
             )
-            changed: Changed = hand(order)["changed"]
+            answer = hand(order)
+            changed: Changed = answer["changed"]
+            self.changed |= answer["recorded"]
             self.counts["lines"] += len(batch)
             self.counts["new"] += len(changed.new)
             self.counts["restated"] += len(changed.restated)
             self.counts["dispatches"] += changed.dispatches
             if isinstance(self.file, _Counted):
                 self.file.told()
+        if self.figures:
+            self._note_figures(hand, report)
 
-    def _told_apart(
-        self, items: Iterator[Item], connection: sqlite3.Connection, hand: "Hand", report: Report
-    ) -> Iterator[Line]:
+    def _note_figures(self, hand: "Hand", report: Report) -> None:
+        order = c.ImportFigures(
+            report=report.name,
+            provider=report.provider,
+            account=report.account,
+            source=report.source,
+            type=report.type,
+            evidence=self.digest,
+            exported_at=self.exported_at,
+            figures=tuple(self.figures),
+        )
+        self.changed |= hand(order)["recorded"]
+
+    def _told_apart(self, items: Iterator[Item], connection: sqlite3.Connection, report: Report) -> Iterator[Line]:
         """The lines among what a file says; the rest is taken down on the way."""
-        exported = as_text(self.exported_at)
+        exported = max(as_text(self.exported_at), *(file.exported_at for file in self.before), "")
         for number, item in enumerate(items, 1):
             wrong = _wrong_with(item)
             if wrong is not None:
@@ -263,13 +319,17 @@ class _Work:
                 yield self._line(item, report, exported)
             elif isinstance(item, Look):
                 self.counts["lines"] += 1
-                at = item.measured_at or min(self.exported_at, self.now)
-                self.told.add(tell_look(connection, hand, report, item, at, self.asked.cycle_id))
+                self.figures.append(self._figure(connection, item))
             elif isinstance(item, Unreadable):
                 self._set_aside(item.line, item.reason)
             elif isinstance(item, Remark):
                 self.remarks.append(_writable(item.text))
                 self.incomplete |= item.incomplete
+
+    def _figure(self, connection: sqlite3.Connection, look: Look) -> Figure:
+        at = look.measured_at or min(self.exported_at, self.now)
+        said = look.amount, look.balance, look.credit, look.payload
+        return Figure(cycle_of(connection, at, self.asked.cycle_id), at, rank_of(self.exported_at, said), *said)
 
     def _set_aside(self, line: int, reason: str) -> None:
         self.counts["unreadable"] += 1
@@ -281,7 +341,7 @@ class _Work:
         usd = call.usd
         if usd is None and report.estimate:
             usd = self._priced(report.provider, call, tokens)
-        end = last_moment(call.at.date())
+        end = end_of_quarter(call.at)
         return Line(
             _named(call.key, "call"),
             f"{call.rank}|{exported}",
@@ -335,25 +395,24 @@ class _Work:
         ]
 
     def _answer(self, importer: ModuleType, report: Report, is_new: bool) -> Answer:
-        told = self.told
+        told = self.told.shown()
+        remarks = [*self.remarks, *self._unpriced(), *told.pop("remarks")]
         return Answer(
+            **told,
             file=self.file.name,
             sha256=self.digest,
             format=importer.NAME,
+            report=report.name,
             provider=report.money_of,
             source=report.label,
-            recorded=is_new or told.readings + told.retracted > 0,
+            recorded=is_new or self.told.readings + self.told.retracted > 0,
             lines=self.counts["lines"],
             new=self.counts["new"],
             restated=self.counts["restated"],
-            report_usd=told.report_usd,
             unreadable=self.counts["unreadable"],
             dispatches=self.counts["dispatches"],
-            readings=told.readings,
-            retracted=told.retracted,
-            cycles=sorted(told.cycles),
             incomplete=self.incomplete,
-            remarks=list(dict.fromkeys([*self.remarks, *self._unpriced(), *told.remarks])),
+            remarks=list(dict.fromkeys(remarks)),
             quarantine=[{"line": line, "reason": reason} for line, reason in self.unreadable],
         )
 

@@ -1,32 +1,32 @@
-"""What imported reports say of cycles: each cycle gets the readings that the lines come to, whatever order the files came in.
+"""What imported reports say of cycles: each cycle gets the readings that the files come to, whatever order they came in.
 
-Of several reports that see the same money (the same type and provider) one is counted and the others are compared only: what a provider
-says of itself before what is an estimate, and after what a person recorded under another name.
+Of several reports that see the same money (the same type and provider) one is counted and the others are compared only. What a person
+recorded under another name comes first, then figures that stand for a whole cycle, then sums of lines, and estimates last.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain import commands as c
 from ..domain.errors import NotFound, RuleRefused
+from ..domain.figures import right_of
 from ..domain.ids import source_id
-from ..domain.money import EXACT, shown, usd
 from ..domain.tie_out import Source
-from ..importers.kinds import Look
-from ..importers.kinds import Report as Said
 from ..projections import follow, imports, ledger
-from ..projections.ledger import AsOf
+from ..projections.ledger import AsOf, Stood
 from ..store import positions
 from .answers import to_json
+from .sums import Sums, sums_of, total
 
 if TYPE_CHECKING:
     from .writing import Hand
 
-PLACES = 12
-"""Decimal places of a reading; lines keep all that they have."""
+OTHERWISE = "the report says otherwise by now"
+"""How the reason begins of a retraction that follows from files; any other was a person's."""
 
 
 class Told:
@@ -39,64 +39,67 @@ class Told:
         self.report_usd: Decimal | None = None
         """What all lines of the report come to, inside and outside of cycles, to the last digit."""
 
-    def add(self, other: "Told") -> None:
-        """Count what else was told."""
-        self.readings += other.readings
-        self.retracted += other.retracted
-        self.cycles |= other.cycles
-        self.remarks += other.remarks
-        self.report_usd = other.report_usd if self.report_usd is None else self.report_usd
+    def shown(self) -> dict[str, Any]:
+        """As an answer has it."""
+        return {
+            "report_usd": self.report_usd,
+            "readings": self.readings,
+            "retracted": self.retracted,
+            "cycles": sorted(self.cycles),
+            "remarks": list(dict.fromkeys(self.remarks)),
+        }
 
 
-class Evidence(NamedTuple):
-    """The file that led to a reading, and whether something is missing of it."""
+class Wanted(NamedTuple):
+    """A reading that should stand; `payload` is what a figure was read from, None for a sum of lines."""
 
-    sha256: str
-    incomplete: bool
-
-
-class Standing(NamedTuple):
-    """A reading that stands."""
-
-    number: int
     amount: Decimal | None
-    measured_at: datetime
+    balance: Decimal | None = None
+    credit: Decimal | None = None
+    payload: str | None = None
 
 
-def tell_look(
-    connection: sqlite3.Connection, hand: "Hand", report: Said, look: Look, at: datetime, cycle_id: int | None
-) -> Told:
-    """Record a figure that stands for a whole cycle, in the cycle that its moment falls in."""
-    follow.catch_up(connection)
-    cycle = _cycle_of(connection, at, cycle_id)
-    standing = _sources(connection, cycle)
-    known = standing.get(report.label)
-    answer = hand(
-        c.RecordSource(
-            cycle_id=cycle.id,
-            source=report.label,
-            type=None if known else report.type,
-            provider=None if known else report.money_of,
-            counted=None if known else not _is_seen(standing.values(), report.type, report.money_of, {report.label}),
-            amount=look.amount,
-            balance=look.balance,
-            credit=look.credit,
-            payload=look.payload,
-            measured_at=at,
-        )
-    )
-    told = Told()
-    told.readings += answer["recorded"]
-    told.cycles.add(cycle.id)
-    told.remarks += answer["warnings"]
-    return told
+Readings = Mapping[datetime, Wanted]
 
 
-def _cycle_of(connection: sqlite3.Connection, at: datetime, cycle_id: int | None) -> ledger.Cycle:
+class Saying(NamedTuple):
+    """What a report says of one cycle, and the source of its readings that stands."""
+
+    report: imports.Report
+    file: imports.Kept
+    """The newest file of the report."""
+    readings: Readings
+    is_whole: bool
+    """Does it say figures that stand for the whole cycle?"""
+    known: Source | None
+    own: list[Stood]
+    """The readings of the source that come from this report."""
+    is_ours: bool
+    """Does the source come from this report, and from nobody else?"""
+
+    @property
+    def place(self) -> tuple[bool, bool, str]:
+        """Its place among those that see the same money: the first is counted."""
+        return self.report.estimate, not self.is_whole, self.report.name
+
+
+class Desk(NamedTuple):
+    """What telling needs at hand."""
+
+    connection: sqlite3.Connection
+    hand: "Hand"
+    now: datetime
+    told: Told
+    name: str
+    """The report whose cycles are told."""
+
+
+def cycle_of(connection: sqlite3.Connection, at: datetime, cycle_id: int | None) -> int:
+    """The cycle that a figure of a moment is about; refuses if that is not clear."""
     cycles = ledger.cycles(connection, positions.head(connection).position)
     found = [cycle for cycle in cycles if _is_about(cycle, at, cycle_id)]
     if len(found) == 1:
-        return found[0]
+        return found[0].id
     if cycle_id is not None:
         raise NotFound(
             f"there is no cycle {cycle_id}: `mecris budget cycle list` shows those there are", code="cycle-not-found"
@@ -109,176 +112,179 @@ def _is_about(cycle: ledger.Cycle, at: datetime, cycle_id: int | None) -> bool:
     return cycle.period.begins <= at <= cycle.period.ends if cycle_id is None else cycle.id == cycle_id
 
 
-def tell_cycles(
-    connection: sqlite3.Connection, hand: "Hand", name: str, cycle_id: int | None, evidence: Evidence, now: datetime
-) -> Told:
-    """Bring the readings of every cycle that a report touches to what its lines come to."""
+def tell_cycles(connection: sqlite3.Connection, hand: "Hand", name: str, now: datetime) -> Told:
+    """Bring the readings of every cycle that a report touches, and those of reports of the same money, to what the files come to."""
     follow.catch_up(connection)
     told = Told()
     reports = imports.reports(connection)
     mine = next((report for report in reports if report.name == name), None)
     if mine is None:
         return told
-    alike = [r for r in reports if (r.type, r.money_of) == (mine.type, mine.money_of)]
-    alike.sort(key=lambda r: (r.estimate, r.name))
-    buckets = {report.id: imports.buckets(connection, report.id) for report in alike}
-    told.report_usd = _total(buckets[mine.id])
+    desk = Desk(connection, hand, now, told, name)
+    alike = [
+        _Report(connection, report)
+        for report in reports
+        if (report.type, report.money_of) == (mine.type, mine.money_of)
+    ]
+    told.report_usd = total(next(report.buckets for report in alike if report.of == mine))
     position = positions.head(connection).position
     for cycle in ledger.cycles(connection, position):
-        if cycle_id is not None and cycle.id != cycle_id:
-            continue
-        wanted = [(r, _figures(buckets[r.id], cycle, r, now, told if r == mine else Told())) for r in alike]
-        standing = _sources(connection, cycle)
-        wanted = [
-            (r, figures) for r, figures in wanted if figures or _made(connection, cycle, r, standing.get(r.label))
-        ]
-        if not wanted:
-            continue
-        closed = ledger.closing(connection, cycle.id, position)
-        if closed is not None:
-            told.remarks.append(f"cycle {cycle.id} is closed and was not told: reopen it, and import again")
-            continue
-        _tell(connection, hand, cycle, wanted, evidence, told)
+        _tell(desk, cycle, alike, is_closed=ledger.closing(connection, cycle.id, position) is not None)
     return told
 
 
-def _total(buckets: Iterable[imports.Bucket]) -> Decimal:
-    sum = Decimal(0)
-    for bucket in buckets:
-        sum = EXACT.add(sum, bucket.usd)
-    return sum.normalize(EXACT)
+class _Report:
+    """All that was imported of a report."""
+
+    def __init__(self, connection: sqlite3.Connection, report: imports.Report) -> None:
+        self.of = report
+        self.buckets = imports.buckets(connection, report.id)
+        figures = imports.figures(connection, report.id)
+        self.right = right_of(figures)
+        self.cycles = imports.cycles_for(connection, report.name)
+        self.file = imports.newest(connection, report.name)
+        self._ever = {(f.cycle, f.measured_at, *f.said[:3], sha256(f.payload.encode()).hexdigest()) for f in figures}
+
+    def sums(self, cycle: ledger.Cycle, now: datetime) -> Sums:
+        """What its lines come to in a cycle, if they may feed it."""
+        if not self.buckets or (self.cycles is not None and cycle.id not in self.cycles):
+            return Sums({}, 0, negative=False)
+        return sums_of(self.buckets, cycle.period, min(self.of.exported_at, now))
+
+    def figures(self, cycle: int) -> dict[datetime, Wanted]:
+        """Its right figures of a cycle."""
+        return {at: Wanted(*f.said) for (of, at), f in self.right.items() if of == cycle}
+
+    def said(self, cycle: int, stood: Stood) -> bool:
+        """Is a reading one of its figures, right or not any more?"""
+        return (cycle, *stood[1:]) in self._ever
 
 
-def _figures(
-    buckets: Iterable[imports.Bucket], cycle: ledger.Cycle, report: imports.Report, now: datetime, told: Told
-) -> dict[datetime, Decimal]:
-    """What a report says a cycle has cost, at the end of each of its buckets."""
-    latest = min(report.exported_at, now)
-    figures: dict[datetime, Decimal] = {}
-    sum, outside, last, negative = Decimal(0), 0, cycle.period.begins, False
-    for bucket in buckets:
-        begins = bucket.start or bucket.end.replace(hour=0, minute=0, second=0, microsecond=0)
-        if begins < cycle.period.begins or bucket.end > cycle.period.ends:
-            outside += 1
-            continue
-        sum = EXACT.add(sum, bucket.usd)
-        negative |= sum < 0
-        last = max(last, begins, min(bucket.end, latest))  # one after the other, however the buckets overlap
-        figures[last] = usd(shown(max(sum, Decimal(0)), PLACES))
-    if negative:
-        told.remarks.append(
-            f"credits exceed what was spent in cycle {cycle.id} for a while: taken for 0, a cycle costs no less"
-        )
-    if outside:
-        told.remarks.append(
-            f"{outside} {'bucket' if outside == 1 else 'buckets'} outside cycle {cycle.id}: left out of it"
-        )
-    return {at: amount for at, amount in figures.items() if at <= now}
+def _tell(desk: Desk, cycle: ledger.Cycle, alike: list[_Report], *, is_closed: bool) -> None:
+    standing = {source.name: source for source in _sources(desk.connection, cycle)}
+    said = (_saying(desk, cycle, report, standing.get(report.of.label)) for report in alike)
+    sayings = sorted((saying for saying in said if saying), key=lambda saying: saying.place)
+    if not sayings:
+        return
+    if is_closed:
+        desk.told.remarks.append(f"cycle {cycle.id} is closed and was not told: reopen it, and import again")
+        return
+    first = next((saying for saying in sayings if saying.readings), None)
+    by_hand = _by_hand(standing.values(), sayings)
+    changed = [_bring(desk, cycle, s, counted=s is first and not by_hand - {s.report.label}) for s in sayings]
+    if any(changed):
+        desk.told.cycles.add(cycle.id)
+        desk.hand(c.Reconcile(cycle_id=cycle.id))
 
 
-def _tell(
-    connection: sqlite3.Connection,
-    hand: "Hand",
-    cycle: ledger.Cycle,
-    wanted: list[tuple[imports.Report, dict[datetime, Decimal]]],
-    evidence: Evidence,
-    told: Told,
-) -> None:
-    standing = _sources(connection, cycle)
-    for report, _ in wanted:
-        _require_ours(connection, cycle, report, standing.get(report.label))
-    ours = {report.label for report, _ in wanted}
-    first = wanted[0][0]
-    counting = next((report for report, figures in wanted if figures), None)
-    seen = _is_seen(standing.values(), first.type, first.money_of, ours)
-    changed = False
-    for report, figures in wanted:
-        counted = report is counting and not seen
-        known = standing.get(report.label)
-        changed |= _bring(connection, hand, cycle, report, figures, known, counted, evidence, told)
-    if changed:
-        told.cycles.add(cycle.id)
-        hand(c.Reconcile(cycle_id=cycle.id))
+def _saying(desk: Desk, cycle: ledger.Cycle, report: _Report, known: Source | None) -> Saying | None:
+    """What a report says of a cycle, or did; None if it never said anything."""
+    sums, figures = report.sums(cycle, desk.now), report.figures(cycle.id)
+    if report.of.name == desk.name:
+        desk.told.remarks += _remarks(sums, cycle.id)
+    readings = {at: Wanted(amount) for at, amount in sums.by_moment.items() if at <= desk.now} | figures
+    stood = ledger.stood(desk.connection, source_id(cycle.id, known.number)) if known else []
+    own = [one for one in stood if report.said(cycle.id, one)]
+    is_ours = bool(stood) and (len(own) == len(stood) or _is_sum(desk.connection, cycle, report.of, known))
+    if not readings and not own and not is_ours:
+        return None
+    if known and not is_ours and any(wanted.payload is None for wanted in readings.values()):
+        raise _taken(cycle, report.of)
+    back = ledger.taken_back(desk.connection, cycle.id, report.of.label, OTHERWISE)
+    readings = {at: wanted for at, wanted in readings.items() if (at, *wanted[:3]) not in back}
+    return Saying(report.of, report.file, readings, bool(figures), known, stood if is_ours else own, is_ours)
 
 
-def _made(connection: sqlite3.Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None) -> bool:
-    """Is a source made of this report?"""
-    if source is None:
-        return False
-    payload = ledger.payload(connection, source_id(cycle.id, source.number))
+def _remarks(sums: Sums, cycle: int) -> Iterator[str]:
+    if sums.negative:
+        yield f"credits exceed what was spent in cycle {cycle} for a while: taken for 0, a cycle costs no less"
+    if sums.outside:
+        yield f"{sums.outside} {'bucket' if sums.outside == 1 else 'buckets'} outside cycle {cycle}: left out of it"
+
+
+def _is_sum(connection: sqlite3.Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None) -> bool:
+    """Is what a source says now a sum of the lines of this report?"""
+    payload = ledger.payload(connection, source_id(cycle.id, source.number)) if source else None
     return payload is not None and payload.startswith(to_json({"report": report.name})[:-1])
 
 
-def _require_ours(
-    connection: sqlite3.Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None
-) -> None:
+def _taken(cycle: ledger.Cycle, report: imports.Report) -> RuleRefused:
     """A source that a person, or another report, recorded is not this report's to retract."""
-    if source is not None and not _made(connection, cycle, report, source):
-        raise RuleRefused(
-            f"cycle {cycle.id} has a source '{report.label}' that is not of this report: give the report's money another "
-            "--provider with an account (like claude:work), or retract what that source says",
-            code="source-taken",
-        )
-
-
-def _sources(connection: sqlite3.Connection, cycle: ledger.Cycle) -> dict[str, Source]:
-    """The sources of a cycle that stand, by name."""
-    at = AsOf(positions.head(connection).position)
-    return {source.name: source for source in ledger.sources(connection, cycle, at)}
-
-
-def _is_seen(sources: Iterable[Source], type: str, provider: str, ours: set[str]) -> bool:
-    """Does another counted source, which no import made, see this money already?"""
-    return any(s.counted and (s.type, s.provider) == (type, provider) and s.name not in ours for s in sources)
-
-
-def _bring(
-    connection: sqlite3.Connection,
-    hand: "Hand",
-    cycle: ledger.Cycle,
-    report: imports.Report,
-    figures: dict[datetime, Decimal],
-    known: Source | None,
-    counted: bool,
-    evidence: Evidence,
-    told: Told,
-) -> bool:
-    """Retract what the lines do not say any more, and record what they say and nobody recorded."""
-    standing = list(_standing(connection, cycle, known)) if known else []
-    if known and known.counted != counted:
-        wrong = standing  # whether a source is counted stays with it: it begins again
-    else:
-        wrong = [s for s in standing if figures.get(s.measured_at) != s.amount]
-    right = {(s.measured_at, s.amount) for s in standing if s not in wrong}
-    for reading in wrong:
-        reason = f"the report says otherwise by now (evidence {evidence.sha256[:12]})"
-        hand(c.RetractReading(cycle_id=cycle.id, reading=reading.number, reason=reason, reconcile=False))
-    missing = [(at, amount) for at, amount in figures.items() if (at, amount) not in right]
-    marks = {"estimate": report.estimate, "incomplete": evidence.incomplete}
-    payload = to_json(
-        {"report": report.name, "evidence": evidence.sha256} | {mark: True for mark in marks if marks[mark]}
+    return RuleRefused(
+        f"cycle {cycle.id} has a source '{report.label}' that is not of this report: give the report's money another "
+        "--provider with an account (like claude:work), or retract what that source says",
+        code="source-taken",
     )
-    for at, amount in missing:
-        hand(
-            c.RecordSource(
-                cycle_id=cycle.id,
-                source=report.label,
-                type=report.type,
-                provider=report.money_of,
-                counted=counted,
-                amount=amount,
-                payload=payload,
-                measured_at=at,
-                reconcile=False,
-            )
-        )
-    told.retracted += len(wrong)
-    told.readings += len(missing)
+
+
+def _sources(connection: sqlite3.Connection, cycle: ledger.Cycle) -> Iterable[Source]:
+    """The sources of a cycle that stand."""
+    return ledger.sources(connection, cycle, AsOf(positions.head(connection).position))
+
+
+def _by_hand(sources: Iterable[Source], sayings: list[Saying]) -> set[str]:
+    """The counted sources that see the same money and come from no import."""
+    report = sayings[0].report
+    ours = {saying.report.label for saying in sayings if saying.is_ours}
+    same = (s for s in sources if s.counted and (s.type, s.provider) == (report.type, report.money_of))
+    return {source.name for source in same if source.name not in ours}
+
+
+def _bring(desk: Desk, cycle: ledger.Cycle, saying: Saying, *, counted: bool) -> bool:
+    """Retract what the files do not say any more, and record what they say and nobody recorded."""
+    readings, known = saying.readings, saying.known
+    if known and saying.is_ours and known.counted != counted:
+        wrong = saying.own  # whether a source is counted stays with it: it begins again
+    else:
+        wrong = [stood for stood in saying.own if not _is_wanted(stood, readings)]
+    for stood in wrong:
+        _retract(desk, cycle, saying, stood)
+    right = {stood.measured_at for stood in saying.own if stood not in wrong}
+    missing = [(at, wanted) for at, wanted in readings.items() if at not in right]
+    joins = known is not None and not saying.is_ours
+    for at, wanted in missing:
+        _record(desk, cycle, saying, at, wanted, counted=None if joins else counted)
     return bool(wrong or missing)
 
 
-def _standing(connection: sqlite3.Connection, cycle: ledger.Cycle, known: Source) -> Iterator[Standing]:
-    readings = ledger.Readings(connection, cycle, AsOf(positions.head(connection).position))
-    for id, reading, retracted in readings.all():
-        if id == source_id(cycle.id, known.number) and not retracted:
-            yield Standing(reading.number, reading.amount, reading.measured_at)
+def _is_wanted(stood: Stood, readings: Readings) -> bool:
+    wanted = readings.get(stood.measured_at)
+    return wanted is not None and wanted[:3] == (stood.amount, stood.balance, stood.credit)
+
+
+def _retract(desk: Desk, cycle: ledger.Cycle, saying: Saying, stood: Stood) -> None:
+    reason = f"{OTHERWISE} (evidence {saying.file.sha256[:12]})"
+    desk.hand(c.RetractReading(cycle_id=cycle.id, reading=stood.number, reason=reason, reconcile=False))
+    desk.told.retracted += 1
+
+
+def _record(
+    desk: Desk, cycle: ledger.Cycle, saying: Saying, at: datetime, wanted: Wanted, *, counted: bool | None
+) -> None:
+    report = saying.report
+    answer = desk.hand(
+        c.RecordSource(
+            cycle_id=cycle.id,
+            source=report.label,
+            type=report.type,
+            provider=report.money_of,
+            counted=counted,
+            amount=wanted.amount,
+            balance=wanted.balance,
+            credit=wanted.credit,
+            payload=_payload(saying) if wanted.payload is None else wanted.payload,
+            measured_at=at,
+            reconcile=False,
+        )
+    )
+    desk.told.readings += answer["recorded"]
+    if wanted.payload is not None and report.name == desk.name:
+        desk.told.remarks += answer["warnings"]
+
+
+def _payload(saying: Saying) -> str:
+    """What a sum of lines rests on: the report, and the newest file of it."""
+    marks = {"estimate": saying.report.estimate, "incomplete": saying.file.incomplete}
+    return to_json(
+        {"report": saying.report.name, "evidence": saying.file.sha256} | {mark: True for mark in marks if marks[mark]}
+    )

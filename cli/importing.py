@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from .exits import FAULT, exit_of
 QUARANTINED = 1
 SHOWN = 5
 """Unreadable lines that a summary names."""
+NO_LINES = dict.fromkeys(("new", "restated", "dispatches", "unreadable"), 0)
+"""What telling cycles has nothing of."""
 LARGE = 5 << 20
 """Bytes from which an import shows how far it is."""
 
@@ -65,7 +68,7 @@ def import_(
         from .watching import watch as watched
 
         return watched(opened, watch, how, as_json)
-    return each(opened, _below(files), how, as_json)
+    return each(opened, list(_below(files)), how, as_json)
 
 
 def _below(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -79,32 +82,82 @@ def _below(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield from (Path(folder, name) for name in sorted(names) if not Path(folder, name).is_symlink())
 
 
-def each(opened: Books, files: Iterator[Path], how: dict[str, Any], as_json: bool) -> int:
+def each(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool) -> int:
     """Import file by file; returns the exit code of the worst that happened."""
-    answers: list[Answer] = []
-    worst = 0
-    for path in files:
-        answer, code = one(opened, path, how)
-        worst = max(worst, code)
-        answers.append(answer)
-        if not as_json:
-            summary(answer, dry_run=how["dry_run"])
+    done = batch(opened, files, how, as_json)
     if as_json:
-        write_json(answers)
-    return worst
+        write_json([answer for _, answer, _ in done])
+    return max((code for _, _, code in done), default=0)
+
+
+Done = tuple[Path, Answer, int]
+"""A file, what came of it, and its exit code."""
+
+
+def batch(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool) -> list[Done]:
+    """Import file by file, each in a write of its own; of many files the cycles are told once, after the last one."""
+    done: list[Done] = []
+    notes: set[str] = set()
+    for path in files:
+        answer, code = one(opened, path, how | {"tell": len(files) == 1})
+        done.append((path, answer, code))
+        if not as_json:
+            summary(answer, notes, dry_run=how["dry_run"])
+    return done if len(files) == 1 or how["dry_run"] else _told(opened, done, notes, as_json)
+
+
+def _told(opened: Books, done: list[Done], notes: set[str], as_json: bool) -> list[Done]:
+    """Tell the cycles of each report; what came of it stands in the answer of its last file."""
+    last = {answer["report"]: place for place, (_, answer, _) in enumerate(done) if "code" not in answer}
+    for report, place in last.items():
+        path, answer, code = done[place]
+        told, worst = _answered(path, partial(opened.tell_cycles, report))
+        if not as_json:
+            _tell_of(answer, told, notes)
+        if "code" in told:
+            answer |= told | {"recorded": answer["recorded"]}
+        else:
+            answer |= _together(answer, told)
+        done[place] = path, answer, max(code, worst)
+    return done
+
+
+def _together(answer: Answer, told: Answer) -> dict[str, Any]:
+    """What came of a file, with what came of telling the cycles."""
+    counts = {name: answer[name] + told[name] for name in ("readings", "retracted")}
+    return {
+        **counts,
+        "recorded": answer["recorded"] or told["readings"] + told["retracted"] > 0,
+        "report_usd": told["report_usd"],
+        "cycles": sorted({*answer["cycles"], *told["cycles"]}),
+        "remarks": list(dict.fromkeys([*answer["remarks"], *told["remarks"]])),
+    }
+
+
+def _tell_of(answer: Answer, told: Answer, notes: set[str]) -> None:
+    """What cycles were told of a report, in words."""
+    if "code" in told:
+        tell(f"refused: {_named(answer)}: {told['detail']}")
+    elif told["readings"] + told["retracted"]:
+        click.echo(f"{_named(answer)}: recorded {', '.join(_counts(Answer(NO_LINES | told)))}")
+    _note(told.get("remarks", ()), notes)
 
 
 def one(opened: Books, path: Path, how: dict[str, Any]) -> tuple[Answer, int]:
     """Import a file: what came of it, and its exit code; a refusal has a `code` and a `detail`."""
+    with _shown(path) as progress:
+        answer, code = _answered(path, partial(opened.import_file, path, **how, progress=progress))
+    return answer, QUARANTINED if answer.get("unreadable") else code
+
+
+def _answered(path: Path, ask: Callable[[], Answer]) -> tuple[Answer, int]:
     try:
-        with _shown(path) as progress:
-            answer = opened.import_file(path, **how, progress=progress)
+        return ask(), 0
     except MecrisError as error:
         return Answer(file=path.name, recorded=False, code=error.code, detail=error.message), exit_of(error)
     except Exception as fault:  # noqa: BLE001  # the other files are not to suffer for it
         told = f"a fault of Mecris ({fault!r}): please report it"
         return Answer(file=path.name, recorded=False, code="fault", detail=told), FAULT
-    return answer, QUARANTINED if answer["unreadable"] else 0
 
 
 @contextmanager
@@ -118,8 +171,8 @@ def _shown(path: Path) -> Iterator[Any]:
         yield lambda at: bar.update(max(0, at - bar.pos))
 
 
-def summary(answer: Answer, *, dry_run: bool) -> None:
-    """What came of a file, in words."""
+def summary(answer: Answer, notes: set[str], *, dry_run: bool) -> None:
+    """What came of a file, in words; a note that was told before is not told again."""
     if "code" in answer:
         tell(f"refused: {answer['file']}: {answer['detail']}")
         return
@@ -128,12 +181,18 @@ def summary(answer: Answer, *, dry_run: bool) -> None:
         return
     would = "would record" if dry_run else "recorded"
     click.echo(f"{answer['file']}: {answer['format']}, {_named(answer)}; {would} {', '.join(_counts(answer))}")
-    for remark in answer["remarks"]:
-        tell(f"  note: {remark}")
+    _note(answer["remarks"], notes)
     for row in answer["quarantine"][:SHOWN]:
         tell(f"  line {row['line']} cannot be read: {row['reason']}")
     if answer["unreadable"] > SHOWN:
         tell(f"  and {answer['unreadable'] - SHOWN:,} more: mecris evidence quarantine lists them")
+
+
+def _note(remarks: Iterable[str], notes: set[str]) -> None:
+    for remark in remarks:
+        if remark not in notes:
+            tell(f"  note: {remark}")
+    notes.update(remarks)
 
 
 def _named(answer: Answer) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from ..books import Books
 from ..domain.errors import PayloadRefused, Unavailable
 from .common import tell, write_json
-from .importing import one, summary
+from .importing import batch
 
 FOR_GOOD = (None, PayloadRefused.code, "fault")
 """What is done with a file until it changes: it was imported, or is none that can be."""
@@ -30,9 +30,10 @@ def watch(opened: Books, folder: Path, how: dict[str, Any], as_json: bool) -> in
         now = look(folder)
         ready = [path for path, state in now.items() if before.get(path) == state and done.get(path) != state]
         clock = time.monotonic()
-        for path in (path for path in ready if clock >= again.get(path, clock)):
-            answer, _ = one(opened, path, how)
-            write_json([answer]) if as_json else summary(answer, dry_run=how["dry_run"])
+        due = [path for path in ready if clock >= again.get(path, clock)]
+        for path, answer, _ in batch(opened, due, how, as_json):
+            if as_json:
+                write_json([answer])
             if answer.get("code") in FOR_GOOD:
                 done[path] = now[path]
             else:

@@ -23,6 +23,7 @@ from mecris.cli.main import mecris
 from mecris.domain import commands as c
 from mecris.domain import errors, events, run_events
 from mecris.domain.event import Event
+from mecris.domain.figures import Figure
 from mecris.domain.health import Limits
 from mecris.domain.lines import Line
 from mecris.domain.money import plain
@@ -282,6 +283,7 @@ MEANING = {
     "cycle_id": "the cycle that the file was imported for, if for one alone",
     "estimate": "is its money tokens times a list price, which nobody billed?",
     "exported_at": "when the file was exported: of two that disagree, the later is right",
+    "figures": "the figures, each a list of its values in the order given above",
     "file_name": "the name of the file",
     "format": "the format of the file",
     "incomplete": "is something missing of the file, so that its sum is too low?",
@@ -546,6 +548,16 @@ def _story() -> list[c.Command]:
                 ),
             ),
         ),
+        c.ImportFigures(
+            report="manual/claude//claude dashboard",
+            provider="claude",
+            account="",
+            source="claude dashboard",
+            type="manual",
+            evidence="ab" * 32,
+            exported_at=_NOON,
+            figures=(Figure(1, _NOON, f"{_NOON.isoformat()}|ab", Decimal("5.42"), None, None, "<p>$5.42 USD</p>"),),
+        ),
         c.FileEvidence(
             sha256="ab" * 32,
             size=1234,
@@ -587,8 +599,9 @@ def _dispatch(id: str, input_tokens: int, output_tokens: int) -> c.Dispatch:
 
 
 TABLE = {
-    "import_bucket": "What the lines of a report come to that end together; an empty `start` is a day of calls.",
+    "import_bucket": "What the lines of a report come to that end together; an empty `start` stands for the calls of a quarter of an hour.",
     "import_file": "Files that were imported, each time they were read; `id` is the position in the log.",
+    "import_figure": "Figures of reports that stand for a whole cycle; of two of one cycle and moment the one with the greater `rank` is right.",
     "import_line": "The lines of reports in their best copy; `rank` tells which of two copies is right.",
     "import_report": "Reports: files that have lines in common. `exported_at` is that of the newest file.",
     "import_unreadable": "Lines that could not be read, by the `id` of their file.",

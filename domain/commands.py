@@ -335,6 +335,20 @@ class ImportLines(ImportCommand):
     lines: Annotated[tuple[Any, ...], SkipValidation]
 
 
+class ImportFigures(ImportCommand):
+    """Take in figures of a report that stand for whole cycles; those that are known are passed over."""
+
+    name: ClassVar[str] = "import-figures"
+    report: str
+    provider: str
+    account: str
+    source: str
+    type: SourceType
+    evidence: str
+    exported_at: datetime
+    figures: Annotated[tuple[Any, ...], SkipValidation]
+
+
 class FileEvidence(ImportCommand):
     """Keep a file on record, and what could not be read of it."""
 
@@ -361,5 +375,5 @@ def _named(kind: type[Command]) -> dict[str, type[Command]]:
 
 NAMED = _named(Command)
 """Every order by its name."""
-INNER = frozenset(("raise-alert", "note-delivery", "create-token", "import-lines", "file-evidence"))
+INNER = frozenset(("raise-alert", "note-delivery", "create-token", "import-lines", "import-figures", "file-evidence"))
 """Orders that only Mecris itself gives: what they say was not said by a person."""

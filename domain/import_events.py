@@ -1,4 +1,4 @@
-"""Events of imports: files that were kept as evidence, and the lines of reports that stand in them."""
+"""Events of imports: files that were kept as evidence, and the lines and figures of reports that stand in them."""
 
 from typing import Any, ClassVar
 
@@ -57,5 +57,22 @@ class LinesImported(ImportEvent):
     confirmed: tuple[tuple[str, str], ...] = ()
 
 
-IMPORT_EVENTS: tuple[type[Event], ...] = (EvidenceFiled, LinesImported)
+class FiguresImported(ImportEvent):
+    """Figures of a report that stand for a whole cycle so far.
+
+    Each is a list: cycle, measured at, rank, amount, balance, the credit that the balance is left of, and what it was read from.
+    """
+
+    stored_as: ClassVar[str] = "figures-imported.v1"
+    report: str
+    provider: str
+    account: str
+    source: str
+    type: str
+    evidence: str
+    exported_at: Moment
+    figures: tuple[tuple[Any, ...], ...]
+
+
+IMPORT_EVENTS: tuple[type[Event], ...] = (EvidenceFiled, LinesImported, FiguresImported)
 """Everything that can happen to reports and files."""

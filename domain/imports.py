@@ -1,12 +1,14 @@
 """Reports and files, as they were imported. They remember nothing: what a decision needs is asked of the past."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from hashlib import sha256
 from typing import Protocol
 
 from . import commands as c
 from . import import_events as e
 from .aggregate import Aggregate, Answer, Stamp
+from .figures import Figure, new_among
 from .lines import Changed, Line, changed_by
 from .money import plain
 from .period import as_text, text_of
@@ -22,6 +24,9 @@ class Reports(Protocol):
 
     def sums(self, names: Iterable[str]) -> Mapping[str, Tokens]:
         """What these runs come to so far; those that are unknown are left out."""
+
+    def figures(self) -> Iterable[Figure]:
+        """Every figure."""
 
 
 def report_key(name: str) -> str:
@@ -70,6 +75,24 @@ class Imported(Aggregate):
             )
         return changed
 
+    def note(self, order: c.ImportFigures, stamp: Stamp, past: Reports) -> Answer:
+        """Take in the figures of a file; whether any of them is new."""
+        new = new_among(order.figures, past.figures())
+        if new:
+            self.record(
+                stamp,
+                e.FiguresImported,
+                report=order.report,
+                provider=order.provider,
+                account=order.account,
+                source=order.source,
+                type=order.type,
+                evidence=order.evidence,
+                exported_at=order.exported_at,
+                figures=tuple(_figure(figure) for figure in new),
+            )
+        return {"recorded": bool(new)}
+
     def file(self, order: c.FileEvidence, stamp: Stamp) -> Answer:
         """Keep a file on record."""
         self.record(stamp, e.EvidenceFiled, **order.model_dump())
@@ -97,4 +120,13 @@ def _before(was: Line) -> tuple[object, ...]:
 
 
 def _usd(line: Line) -> str | None:
-    return None if line.usd is None else plain(line.usd)
+    return _plain(line.usd)
+
+
+def _plain(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount)
+
+
+def _figure(figure: Figure) -> tuple[object, ...]:
+    amounts = (figure.amount, figure.balance, figure.credit)
+    return figure.cycle, as_text(figure.measured_at), figure.rank, *map(_plain, amounts), figure.payload

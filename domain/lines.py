@@ -5,14 +5,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from .period import last_moment
+from .period import end_of_quarter
 
 
 class Line(NamedTuple):
     """One line of a report, in its best copy so far.
 
     `rank` tells which of two copies is right: the greater one, as text. `usd` is None where nobody said or knows what it cost.
-    A line of a call has a `run` and tokens; a line of money has neither.
+    A line of a call has a `run` and tokens, and ends with its quarter of an hour; a line of money has neither.
     """
 
     key: str
@@ -51,7 +51,7 @@ def better(a: Line, b: Line) -> Line:
     if right.run is None:
         return right
     start = min(a.start, b.start)
-    return right._replace(start=start, end=last_moment(start.date()), run=min(a.run or right.run, b.run or right.run))
+    return right._replace(start=start, end=end_of_quarter(start), run=min(a.run or right.run, b.run or right.run))
 
 
 def _weight(line: Line) -> tuple[str, tuple[int, int, int, int], Decimal, str, datetime, datetime]:

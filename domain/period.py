@@ -12,6 +12,9 @@ from .money import SHOW
 LATE = timedelta(minutes=5)
 """A reading whose time was not stated may have been typed in this late; clocks may differ this much."""
 
+MOMENT = timedelta(microseconds=1)
+"""The shortest time there is."""
+
 When = datetime | date | str
 """What people say for a moment: an ISO date-time, a date, or either as text."""
 
@@ -123,6 +126,16 @@ def end_of(when: When, now: datetime, timezone: str = "UTC") -> datetime:
 def last_moment(of: date, timezone: str = "UTC") -> datetime:
     """The last moment of a day; not the first of the next, from which a top-up may count that this day had not."""
     return _midnight(of + timedelta(days=1), timezone) - timedelta(microseconds=1)
+
+
+QUARTER = timedelta(minutes=15)
+"""Days begin at a quarter of an hour in UTC, in every zone there is."""
+
+
+def end_of_quarter(moment: datetime) -> datetime:
+    """The last moment of the quarter of an hour that a moment falls in."""
+    begins = moment.replace(minute=moment.minute - moment.minute % 15, second=0, microsecond=0)
+    return begins + (QUARTER - MOMENT)
 
 
 def _in_utc(moment: datetime, timezone: str) -> datetime:

@@ -78,7 +78,7 @@ VIEWS = (
     View("odometers", 1),
     View("alerts", 1),
     View("access", 1),
-    View("imports", 2),
+    View("imports", 3),
 )
 """Every read model and its version: another version is made anew from the log."""
 

@@ -1,4 +1,4 @@
-"""The read model of imports: files that are kept as evidence, the lines of reports, and what they come to by day."""
+"""The read model of imports: files that are kept as evidence, the lines and figures of reports, and what lines come to."""
 
 import json
 import sqlite3
@@ -8,9 +8,10 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any, NamedTuple
 
+from ..domain.figures import Figure
 from ..domain.lines import Line
 from ..domain.money import EXACT, ZERO, plain
-from ..domain.period import from_text
+from ..domain.period import MOMENT, QUARTER, from_text
 from ..domain.tokens import Tokens
 from . import runs, topics
 from .many import batches
@@ -30,6 +31,10 @@ TABLES = {
         report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT,
         run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
         cache_write_tokens INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (report, key)) WITHOUT ROWID""",
+    "import_figure": """(
+        report INTEGER NOT NULL, cycle_id INTEGER NOT NULL, measured_at TEXT NOT NULL, rank TEXT NOT NULL, amount_usd TEXT,
+        balance_usd TEXT, credit_usd TEXT, raw_payload TEXT NOT NULL, position INTEGER NOT NULL,
+        PRIMARY KEY (report, cycle_id, measured_at, rank)) WITHOUT ROWID""",
     "import_bucket": """(
         report INTEGER NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT NOT NULL, lines INTEGER NOT NULL,
         PRIMARY KEY (report, end, start)) WITHOUT ROWID""",
@@ -44,7 +49,11 @@ class Fold:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.handlers = {"evidence-filed.v1": self.filed, "lines-imported.v1": self.imported}
+        self.handlers = {
+            "evidence-filed.v1": self.filed,
+            "lines-imported.v1": self.imported,
+            "figures-imported.v1": self.noted,
+        }
 
     def flush(self) -> None:
         """Nothing waits: an event of many lines is a batch of its own."""
@@ -94,6 +103,12 @@ class Fold:
             moved = EXACT.subtract(_sum(come), _sum(went))
             self._move(report, start, end, moved, len(come) - len(went))
 
+    def noted(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """Figures are kept, each of them: which of two is right is asked when cycles are told."""
+        report = self._report(position, event)
+        rows = [(report, *figure, position) for figure in event["figures"]]
+        self.connection.executemany("INSERT OR IGNORE INTO import_figure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
     def _move(self, report: int, start: str, end: str, moved: Decimal, count: int) -> None:
         """A bucket whose last line went elsewhere is none."""
         found = self.connection.execute(
@@ -122,7 +137,7 @@ class Fold:
 
 
 def _bucket(run: str | None, start: str, end: str) -> tuple[str, str]:
-    """The start and end of the bucket of a line: what calls cost is summed up by day."""
+    """The start and end of the bucket of a line: what calls cost is summed up by quarters of an hour."""
     return "" if run is not None else start, end
 
 
@@ -154,6 +169,11 @@ class Lines:
         return {
             n: runs.total_of(self.connection, run, runs.EVER).tokens for n, run in numbers.items() if run is not None
         }
+
+    def figures(self) -> list[Figure]:
+        """Every figure."""
+        found = self.connection.execute("SELECT id FROM import_report WHERE name = ?", (self.report,)).fetchone()
+        return figures(self.connection, found[0]) if found else []
 
 
 def _line(row: tuple[Any, ...]) -> Line:
@@ -194,11 +214,16 @@ def reports(connection: sqlite3.Connection) -> list[Report]:
 
 
 class Bucket(NamedTuple):
-    """What the lines of a report come to that end together; `start` is None where calls of a day are summed up."""
+    """What the lines of a report come to that end together; `start` is None where they are calls of a quarter of an hour."""
 
     start: datetime | None
     end: datetime
     usd: Decimal
+
+    @property
+    def begins(self) -> datetime:
+        """Its first moment."""
+        return self.start or self.end - QUARTER + MOMENT
 
 
 def buckets(connection: sqlite3.Connection, report: int) -> list[Bucket]:
@@ -207,6 +232,30 @@ def buckets(connection: sqlite3.Connection, report: int) -> list[Bucket]:
         "SELECT start, end, usd FROM import_bucket WHERE report = ? ORDER BY end, start", (report,)
     )
     return [Bucket(from_text(start) if start else None, from_text(end), Decimal(usd)) for start, end, usd in rows]
+
+
+def figures(connection: sqlite3.Connection, report: int) -> list[Figure]:
+    """Every figure of a report that stands for a whole cycle, right or not any more."""
+    rows = connection.execute(
+        "SELECT cycle_id, measured_at, rank, amount_usd, balance_usd, credit_usd, raw_payload FROM import_figure WHERE report = ?",
+        (report,),
+    )
+    return [
+        Figure(cycle, from_text(at), rank, _amount(amount), _amount(balance), _amount(credit), payload)
+        for cycle, at, rank, amount, balance, credit, payload in rows
+    ]
+
+
+def has_figures(connection: sqlite3.Connection, report: str) -> bool:
+    """Does a report say figures that stand for whole cycles?"""
+    found = connection.execute(
+        "SELECT 1 FROM import_report r JOIN import_figure f ON f.report = r.id WHERE r.name = ? LIMIT 1", (report,)
+    )
+    return found.fetchone() is not None
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 class Kept(NamedTuple):
@@ -236,12 +285,30 @@ def files(connection: sqlite3.Connection, position: int) -> list[Kept]:
     ]
 
 
-def kept(connection: sqlite3.Connection, digest: str, report: str) -> Kept | None:
-    """A file by its digest, as it was read last for a report."""
+def kept(connection: sqlite3.Connection, digest: str, report: str, format: str) -> list[Kept]:
+    """A file by its digest, each time it was noted for a report as of that format."""
+    rows = connection.execute(
+        "SELECT * FROM import_file WHERE sha256 = ? AND report = ? AND format = ? ORDER BY id", (digest, report, format)
+    )
+    return [Kept(*row) for row in rows]
+
+
+def newest(connection: sqlite3.Connection, report: str) -> Kept:
+    """The file of a report that was exported last; there is one, as a report begins with a file."""
     found = connection.execute(
-        "SELECT * FROM import_file WHERE sha256 = ? AND report = ? ORDER BY id DESC LIMIT 1", (digest, report)
+        "SELECT * FROM import_file WHERE report = ? ORDER BY exported_at DESC, sha256 DESC, id DESC LIMIT 1", (report,)
     ).fetchone()
-    return None if found is None else Kept(*found)
+    return Kept(*found)
+
+
+def cycles_for(connection: sqlite3.Connection, report: str) -> set[int] | None:
+    """The cycles that the lines of a report may feed: those that its files were imported for, or None for all.
+
+    One file that was imported for no cycle in particular is enough for all.
+    """
+    rows = connection.execute("SELECT DISTINCT cycle_id FROM import_file WHERE report = ?", (report,))
+    found = {cycle for (cycle,) in rows}
+    return None if None in found else found
 
 
 def unreadable(connection: sqlite3.Connection, file: int) -> list[tuple[int, str]]:

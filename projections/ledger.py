@@ -230,6 +230,47 @@ def payload(connection: sqlite3.Connection, source_id: int) -> str | None:
     return found[0] if found else None
 
 
+class Stood(NamedTuple):
+    """A reading of a source that stands; of its payload the digest."""
+
+    number: int
+    measured_at: datetime
+    amount: Decimal | None
+    balance: Decimal | None
+    credit: Decimal | None
+    payload: str | None
+
+
+def stood(connection: sqlite3.Connection, source_id: int) -> list[Stood]:
+    """Every reading of a source that stands now."""
+    rows = connection.execute(
+        "SELECT number, measured_at, amount_usd, balance_usd, credit_usd, payload_sha256 FROM budget_reading "
+        "WHERE source_id = ? AND retracted IS NULL ORDER BY measured_at, number",
+        (source_id,),
+    )
+    return [
+        Stood(number, from_text(at), _decimal(amount), _decimal(balance), _decimal(credit), payload)
+        for number, at, amount, balance, credit, payload in rows
+    ]
+
+
+Figures = tuple[datetime, Decimal | None, Decimal | None, Decimal | None]
+"""When something was measured, and the amount, balance and credit."""
+
+
+def taken_back(connection: sqlite3.Connection, cycle: int, name: str, but: str) -> set[Figures]:
+    """What sources of that name said and somebody retracted, but for reasons that begin so."""
+    rows = connection.execute(
+        "SELECT r.measured_at, r.amount_usd, r.balance_usd, r.credit_usd FROM budget_source s "
+        "JOIN budget_reading r ON r.source_id = s.id JOIN budget_retraction t ON t.position = r.retracted "
+        "WHERE s.cycle_id = ? AND s.name = ? AND substr(t.reason, 1, ?) <> ?",
+        (cycle, name, len(but), but),
+    )
+    return {
+        (from_text(at), _decimal(amount), _decimal(balance), _decimal(credit)) for at, amount, balance, credit in rows
+    }
+
+
 def standing(connection: sqlite3.Connection, source_id: int, position: int) -> tuple[int, int] | None:
     """Where the current and the first reading of a source were, as of a position."""
     found: tuple[int, int, int] | None = connection.execute(

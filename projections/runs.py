@@ -47,7 +47,8 @@ IGNORES = (
     | topics.ODOMETERS
     | topics.ALERTS
     | topics.ACCESS
-    | {"evidence-filed.v1", "cost.reconciliation_discrepancy"}
+    | (topics.IMPORTS - {"lines-imported.v1"})
+    | {"cost.reconciliation_discrepancy"}
 )
 
 

@@ -15,6 +15,7 @@ import pytest
 from mecris.books import Books
 from mecris.cli.main import run
 from mecris.domain import commands as c
+from mecris.domain.figures import Figure
 from mecris.domain.lines import Line
 from mecris.projections.follow import VIEWS
 from mecris.store import chain, positions
@@ -57,8 +58,12 @@ ORDERS: Sequence[c.Command] = (
         sha256="0" * 64, size=1, file_name="export", format="csv", version=1, report="groq//export", exported_at=DAY, items=1,
         unreadable_count=1, unreadable=((2, "no amount"),), remarks=(), incomplete=False,
     ),  # 38
+    c.ImportFigures(
+        report="groq//console", provider="groq", account="", source="console", type="manual", evidence="0" * 64, exported_at=DAY,
+        figures=(Figure(1, DAY, "|1", Decimal(5), None, None, "$5 USD"),),
+    ),  # 39
 )  # fmt: skip
-EVENTS = 38
+EVENTS = 39
 AFTER = EVENTS + 1
 
 

@@ -12,7 +12,7 @@ from mecris.books import Books
 from mecris.domain import commands as c
 from mecris.domain.errors import AmountRefused
 from mecris.domain.lines import Line
-from mecris.domain.period import last_moment
+from mecris.domain.period import end_of_quarter
 
 EXPORTED = datetime(2025, 10, 1, tzinfo=UTC)
 AT = datetime(2025, 9, 2, 10, tzinfo=UTC)
@@ -26,7 +26,7 @@ def books(tmp_path: Path) -> Books:
 
 def call(key: str, output: int, run: str = "a", rank: str = "1", model: str | None = "opus") -> Line:
     """A call as an importer reads it."""
-    return Line(key, rank, AT, last_moment(AT.date()), None, run, model, 0, output)
+    return Line(key, rank, AT, end_of_quarter(AT), None, run, model, 0, output)
 
 
 def imported(books: Books, *lines: Line, report: str = "log") -> None:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from time import sleep
@@ -20,6 +20,7 @@ from mecris.books import Books
 from mecris.domain import commands as c
 from mecris.domain.errors import MecrisError, PayloadRefused, RuleRefused, Unavailable
 from mecris.domain.lines import Line, better, changed_by
+from mecris.domain.period import MOMENT, as_text, time_text
 
 NOW = "2025-10-05T12:00:00Z"
 SAMPLES = Path(__file__).parent / "samples"
@@ -99,8 +100,126 @@ def test_the_same_file_again_records_nothing(books: Books, put: Put) -> None:
     books.import_file(path)
     before = books.position
     again = books.import_file(path)
-    copy = books.import_file(put("other-name.json", cost_report({1: "100"}), "2025-10-03T00:00:00Z"))
-    assert (again["recorded"], copy["recorded"], books.position) == (False, False, before)
+    earlier = books.import_file(put("other-name.json", cost_report({1: "100"}), "2025-09-30T00:00:00Z"))
+    assert (again["recorded"], earlier["recorded"], books.position) == (False, False, before)
+
+
+def test_the_same_bytes_under_a_later_time_are_a_later_statement_and_that_is_noted_once(books: Books, put: Put) -> None:
+    one, other = cost_report({1: "100"}), cost_report({1: "200"})
+    books.import_file(put("a.json", one, "2025-10-01T00:00:00Z"))
+    books.import_file(put("b.json", other, "2025-10-02T00:00:00Z"))
+    again = books.import_file(put("a.json", one, "2025-10-03T00:00:00Z"))
+    assert (again["recorded"], again["restated"]) == (True, 1)
+    assert books.status(1)["totals"]["realtime_usd"] == 1
+    before = books.position
+    for exported in ("2025-10-01T00:00:00Z", "2025-10-02T12:00:00Z", "2025-10-03T00:00:00Z"):
+        assert books.import_file(put("a.json", one, exported))["recorded"] is False
+    assert books.position == before
+    assert [f["exported_at"] for f in books.evidence()] == ["2025-10-03T00:00:00Z", "2025-10-02T00:00:00Z"]
+
+
+def test_the_same_bytes_can_be_read_as_another_format(books: Books, put: Put) -> None:
+    entry = put("entry.json", b'{"display_html": "<b>$5.42 USD</b>", "extracted_usd": 5.42}', "2025-09-10T09:00:00Z")
+    wrong = books.import_file(entry, provider="claude", format="dashboard")
+    assert (wrong["readings"], wrong["unreadable"]) == (1, 0)
+    right = books.import_file(entry, provider="claude")
+    assert (right["recorded"], right["report"]) == (True, wrong["report"]), "it is on record as of both formats"
+    assert [f["format"] for f in books.evidence()] == ["dashboard", "payload"]
+    assert books.import_file(entry, provider="claude")["recorded"] is False
+
+
+# -- figures -----------------------------------------------------------------------------------------------------
+
+
+def page(usd: str, more: str = "") -> bytes:
+    """A saved page of a dashboard."""
+    return f"<html><body><div>${usd} USD</div>{more}</body></html>".encode()
+
+
+def both_ways(tmp_path: Path, files: Sequence[tuple[Path, dict[str, Any]]]) -> list[Books]:
+    """Books that took some files in this order, and books that took them in the other one."""
+    found = []
+    for name, order in (("this.db", files), ("other.db", files[::-1])):
+        books = september(tmp_path / name)
+        for path, how in order:
+            books.import_file(path, **how)
+        found.append(books)
+    return found
+
+
+def test_a_figure_is_counted_before_sums_of_lines_and_estimates_whichever_came_first(tmp_path: Path, put: Put) -> None:
+    bill = put("bill.csv", csv("2025-09-01,5.5,a,claude,bill,manual"))
+    seen = put("page.html", page("5.42"), "2025-09-10T09:00:00Z")
+    for books in both_ways(tmp_path, [(bill, {}), (seen, {"provider": "claude"})]):
+        told = {(s["name"], s["counted"], str(s["amount_usd"])) for s in books.sources(1)}
+        assert told == {("claude dashboard", True, "5.42"), ("bill", False, "5.5")}
+        assert books.status(1)["totals"]["manual_usd"] == Decimal("5.42")
+        assert books.replay().differences == 0
+
+
+def test_of_two_figures_of_one_moment_the_later_export_is_right_whichever_came_first(tmp_path: Path, put: Put) -> None:
+    def api(usd: str, exported: str) -> Path:
+        said = {"project_id": "p", "spent_usd": float(usd), "timestamp": "2025-09-10T09:00:00Z"}
+        return put(f"{usd}.json", json.dumps(said).encode(), exported)
+
+    files = [(api("0.85", "2025-09-11T00:00:00Z"), {}), (api("0.80", "2025-09-12T00:00:00Z"), {})]
+    for books in both_ways(tmp_path, files):
+        assert readings(books) == [("groq api", "2025-09-10T09:00:00Z", "0.8")]
+
+
+def test_of_two_figures_saved_at_the_same_moment_one_is_right_whichever_came_first(tmp_path: Path, put: Put) -> None:
+    files = [
+        (put(f"{usd}.html", page(usd), "2025-09-10T09:00:00Z"), {"provider": "claude"}) for usd in ("5.42", "5.40")
+    ]
+    one, other = (readings(books) for books in both_ways(tmp_path, files))
+    assert one == other
+    assert len(one) == 1
+
+
+def test_a_balance_stays_a_balance_of_its_credit(books: Books, put: Put) -> None:
+    books.import_file(
+        put("credits.json", b'{"data": {"total_credits": 25, "total_usage": 5.5}}', "2025-09-10T09:00:00Z")
+    )
+    (recorded,) = [e for e in books.log() if e["event"] == "source-recorded.v1"]
+    assert (recorded["balance_usd"], recorded["credit_usd"]) == (Decimal("19.5"), 25)
+    assert books.status(1)["totals"]["manual_usd"] == Decimal("5.5")
+
+
+def test_a_page_joins_what_a_person_recorded_under_its_name_and_retracts_nothing_of_it(books: Books, put: Put) -> None:
+    by_hand = {"cycle_id": 1, "source": "claude dashboard", "type": "manual", "provider": "claude", "counted": False}
+    books.handle(c.RecordSource(**by_hand, amount=5, measured_at="2025-09-09T09:00:00Z"))
+    for usd, exported in (
+        ("5.42", "2025-09-10T09:00:00Z"),
+        ("5.40", "2025-09-10T09:00:00Z"),
+        ("6", "2025-09-11T09:00:00Z"),
+    ):
+        books.import_file(put(f"{usd}.html", page(usd), exported), provider="claude")
+    assert [r[1] for r in readings(books)] == [f"2025-09-{day}T09:00:00Z" for day in ("09", "10", "11")]
+    (source,) = books.sources(1)
+    assert (source["counted"], source["amount_usd"]) == (False, 6)
+
+
+def test_a_meter_that_a_person_named_comes_before_figures_too(books: Books, put: Put) -> None:
+    books.import_file(put("page.html", page("5.42"), "2025-09-10T09:00:00Z"), provider="claude")
+    books.handle(c.RecordSource(cycle_id=1, source="console", type="manual", provider="claude", amount=5))
+    books.import_file(put("later.html", page("5.50"), "2025-09-11T09:00:00Z"), provider="claude")
+    assert {(s["name"], s["counted"]) for s in books.sources(1)} == {("console", True), ("claude dashboard", False)}
+
+
+def test_what_a_person_took_back_is_not_said_again(books: Books, put: Put) -> None:
+    seen = put("page.html", page("5.42"), "2025-09-10T09:00:00Z")
+    books.import_file(seen, provider="claude")
+    books.handle(c.RetractReading(cycle_id=1, reading=1, reason="the page of another account"))
+    assert books.import_file(seen, provider="claude")["recorded"] is False
+    books.import_file(put("later.html", page("6"), "2025-09-11T09:00:00Z"), provider="claude")
+    assert readings(books) == [("claude dashboard", "2025-09-11T09:00:00Z", "6")]
+
+
+def test_a_page_that_is_saved_again_is_seen_again(books: Books, put: Put) -> None:
+    for exported in ("2025-09-10T09:00:00Z", "2025-09-12T09:00:00Z", "2025-09-11T09:00:00Z", "2025-09-12T09:00:00Z"):
+        books.import_file(put("page.html", page("5.42"), exported), provider="claude")
+    assert [r[1] for r in readings(books)] == [f"2025-09-{day}T09:00:00Z" for day in (10, 11, 12)]
+    assert len([e for e in books.log() if e["event"] == "figures-imported.v1"]) == 3
 
 
 def test_overlapping_exports_count_each_line_once(books: Books, put: Put) -> None:
@@ -291,6 +410,23 @@ def test_a_call_that_stands_in_two_sessions_counts_once(books: Books, put: Put) 
     assert sum(run["reported_out"] for run in books.runs()) == 200
 
 
+@pytest.mark.parametrize("timezone", ["Asia/Kathmandu", "America/Los_Angeles", "UTC"])
+def test_calls_count_on_the_days_of_the_cycle_in_its_own_zone(tmp_path: Path, put: Put, timezone: str) -> None:
+    from mecris.domain.period import Period
+
+    with Books.open(tmp_path / "zone.db", recorded_by="ada", clock=Clock(NOW)) as books:
+        books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-02", target_usd=1, timezone=timezone))
+        days = Period(date(2025, 9, 1), date(2025, 9, 2), timezone)
+        edges = [days.begins - MOMENT, days.begins, days.midnight(date(2025, 9, 2)), days.ends, days.ends + MOMENT]
+        calls = [claude_line(f"m{n}", 200, at=as_text(at)) for n, at in enumerate(edges)]
+        answer = books.import_file(put("log.jsonl", jsonl(*calls)))
+        assert readings(books) == [
+            ("claude code", time_text(days.midnight(date(2025, 9, 2)) - MOMENT), "0.01"),
+            ("claude code", time_text(days.ends), "0.03"),
+        ]
+        assert "2 buckets outside cycle 1: left out of it" in answer["remarks"]
+
+
 def test_a_model_without_a_price_is_reported_and_not_free(books: Books, put: Put) -> None:
     answer = books.import_file(put("log.jsonl", jsonl(claude_line("m1", 10, model="claude-unheard-of-99"))))
     assert "1 calls of claude-unheard-of-99 have no price: what they cost is unknown, not nothing" in answer["remarks"]
@@ -322,6 +458,13 @@ def test_a_line_that_cannot_be_read_is_kept_aside_listed_and_retried(
     assert (again["new"], again["unreadable"], books.quarantine()) == (1, 0, [])
     assert books.status(1)["totals"]["realtime_usd"] == Decimal("1.07")
     assert books.replay().differences == 0
+
+
+def test_a_retry_that_reads_nothing_new_records_nothing(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100", 2: "none"})))
+    before = books.position
+    (again,) = books.retry_quarantine()
+    assert (again["recorded"], again["unreadable"], books.position) == (False, 1, before)
 
 
 def test_a_page_without_the_next_one_is_said_to_be_incomplete(books: Books, put: Put) -> None:
@@ -384,6 +527,20 @@ def test_an_import_that_fails_on_the_way_leaves_nothing_of_itself(
     assert (books.position, books.evidence(), books.sources(1)) == (before, [], [])
     assert books.import_file(put("a.json", cost_report({1: "100"})))["readings"] == 1
     assert books.replay().differences == 0
+
+
+def test_cycles_that_were_not_told_are_told_by_the_next_import_of_the_report(books: Books, put: Put) -> None:
+    one, other = put("a.json", cost_report({1: "100"})), put("b.json", cost_report({2: "50"}), "2025-10-02T00:00:00Z")
+    assert books.import_file(one, tell=False)["readings"] == 0
+    assert (len(books.evidence()), readings(books)) == (1, []), "an import that was broken off here has the file"
+    again = books.import_file(one)
+    assert (again["recorded"], again["readings"], again["new"]) == (True, 1, 0)
+    books.import_file(other, tell=False)
+    told = books.tell_cycles(again["report"])
+    assert (told["readings"], told["cycles"], told["report_usd"]) == (1, [1], Decimal("1.5"))
+    before = books.position
+    assert books.tell_cycles(again["report"])["readings"] == 0
+    assert books.position == before
 
 
 def test_what_was_imported_replays_and_is_asked_as_of(books: Books, put: Put) -> None:
@@ -526,6 +683,42 @@ def test_the_founding_story_from_files_alone(tmp_path: Path, put: Put) -> None:
     for one in (log, page, groq):
         again = mecris(path, "import", str(one), *(["--provider", "claude"] if one == page else []))
         assert again[:2] == (0, f"{one.name}: nothing new\n")
+
+
+def test_a_folder_tells_its_cycles_once(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    (tmp_path / "in").mkdir()
+    for n in range(3):
+        put(f"in/{n}.jsonl", jsonl(claude_line(f"m{n}", 200, session=f"s{n}")), f"2025-09-1{n}T00:00:00Z")
+    put("in/3.json", cost_report({1: "none"}))
+    code, out, err = mecris(path, "import", str(tmp_path / "in"))
+    assert code == 1
+    assert out.splitlines() == [
+        *(f"{n}.jsonl: claude-code, 'claude code' of claude; recorded 1 new line, 1 dispatch" for n in range(3)),
+        "3.json: anthropic-cost, 'anthropic cost report' of claude; recorded 1 unreadable line",
+        "'claude code' of claude: recorded 1 reading, in cycle 1",
+    ]
+    assert err.count("note: these logs are") == 1
+    again = mecris(path, "import", str(tmp_path / "in"), "--json")
+    answers = json.loads(again[1])
+    assert [(a["file"], a["recorded"]) for a in answers] == [(f"{n}.jsonl", False) for n in range(3)] + [
+        ("3.json", False)
+    ]
+    assert answers[2]["report_usd"] == 0.03
+
+
+def test_a_folder_whose_cycles_cannot_be_told_is_kept_and_that_is_said(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    name = ("budget", "add-source", "--cycle", "1", "--name", "claude code", "--type", "manual", "--amount", "1")
+    assert mecris(path, *name)[0] == 0
+    logs = [str(put(f"{n}.jsonl", jsonl(claude_line(f"m{n}", 200)))) for n in range(2)]
+    code, _, err = mecris(path, "import", *logs)
+    assert code == 3
+    assert "refused: 'claude code' of claude: cycle 1 has a source 'claude code' that is not of this report" in err
+    mecris(path, "budget", "retract", "--cycle", "1", "--reading", "1", "--reason", "another name")
+    assert "recorded 1 reading, in cycle 1" in mecris(path, "import", *logs)[1]
 
 
 def test_the_exit_code_tells_of_lines_that_could_not_be_read(tmp_path: Path, put: Put) -> None:
