@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -287,6 +288,8 @@ class _Work:
     def _take_in(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
         items = self._told_apart(_items(importer, self.file), connection, report)
         while batch := list(islice(items, BATCH)):
+            if self._prices is None and report.estimate and any(_has_no_price(line) for line in batch):
+                self._prices = _price_list()
             order = c.ImportLines(
                 report=report.name,
                 provider=report.provider,
@@ -297,6 +300,7 @@ class _Work:
                 prices=self._prices.version if self._prices else None,
                 evidence=self.digest,
                 exported_at=self.exported_at,
+                price=partial(self._priced, report.provider) if self._prices else None,
                 lines=tuple(batch),
             )
             answer = hand(order)
@@ -334,7 +338,7 @@ class _Work:
             elif isinstance(item, Charge):
                 yield Line(item.key, f"|{exported}", item.start, item.end - MOMENT, item.usd)
             elif isinstance(item, Call):
-                yield self._line(item, report, exported)
+                yield _line(item, exported)
             elif isinstance(item, Look):
                 self.counts["lines"] += 1
                 self.figures.append(self._figure(connection, item))
@@ -354,36 +358,22 @@ class _Work:
         if len(self.unreadable) < NAMED:
             self.unreadable.append((line, _writable(reason)))
 
-    def _line(self, call: Call, report: Report, exported: str) -> Line:
-        tokens = (call.input_tokens, call.output_tokens, call.cache_read_tokens, call.cache_write_tokens)
-        usd = call.usd
-        if usd is None and report.estimate:
-            usd = self._priced(report.provider, call, tokens)
-        end = end_of_quarter(call.at)
-        return Line(
-            call.key, f"{call.rank}|{exported}", call.at, end, usd, _named(call.run, "run"), call.model, *tokens
-        )
-
-    def _priced(self, provider: str, call: Call, tokens: tuple[int, int, int, int]) -> Decimal | None:
-        if self._prices is None:
-            from .pricing import Prices
-
-            self._prices = Prices()
-        usd = self._prices.of(provider, call.model, call.at, tokens)
+    def _priced(self, provider: str, line: Line) -> Decimal | None:
+        assert self._prices is not None  # nothing is priced without a list of prices
+        usd = self._prices.of(provider, line.model, line.start, line.tokens)
         if usd is None:
-            self.unpriced[call.model or "(no model)"] += 1
+            self.unpriced[line.model or "(no model)"] += 1
         return usd
 
     def _record_dispatches(self, hand: "Hand", changed: Changed) -> None:
-        """Calls are dispatches of their runs; one that is found in another run by now is nothing in the old one."""
+        """Calls are dispatches of their runs; one that is found in two is nothing in the second by name, whichever came first."""
         by_run: dict[str, dict[str, c.Dispatch]] = {}
         for now, was in changed.lines:
-            if now.run is None or (was is not None and now.says_the_same_as(was)):
-                continue
-            by_run.setdefault(now.run, {})[now.key] = _dispatch(now)
-            if was is not None and was.run is not None and was.run != now.run:
-                nothing = was._replace(input_tokens=0, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0)
-                by_run.setdefault(was.run, {})[was.key] = _dispatch(nothing)
+            if now.run is not None and (was is None or not now.says_the_same_as(was)):
+                by_run.setdefault(now.run, {})[now.key] = _dispatch(now)
+        for run, key in changed.elsewhere:
+            nothing = c.Dispatch(dispatch_id=_named(key, "call"), input_tokens=0, output_tokens=0)
+            by_run.setdefault(run, {})[key] = nothing
         for run_id, dispatches in by_run.items():
             answer = hand(c.RecordDispatches(run_id=run_id, dispatches=tuple(dispatches.values())))
             self.counts["dispatches"] += answer["dispatches"]
@@ -441,6 +431,29 @@ class _Work:
             remarks=list(dict.fromkeys(remarks)),
             quarantine=[{"line": line, "reason": reason} for line, reason in self.unreadable],
         )
+
+
+def _line(call: Call, exported: str) -> Line:
+    return Line(
+        call.key,
+        f"{call.rank}|{exported}",
+        call.at,
+        end_of_quarter(call.at),
+        call.usd,
+        _named(call.run, "run"),
+        call.model,
+        *call[4:8],
+    )
+
+
+def _has_no_price(line: Line) -> bool:
+    return line.run is not None and line.usd is None
+
+
+def _price_list() -> "Prices":
+    from .pricing import Prices
+
+    return Prices()
 
 
 def _wrong_with(item: Item) -> str | None:

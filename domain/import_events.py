@@ -38,7 +38,7 @@ class LinesImported(ImportEvent):
     """Lines of a report, new or restated.
 
     Each is a list: key, rank, start, end, usd, run, model, input tokens, output tokens, tokens read from and written to a cache, and
-    what the line cost before, from when and until when, if it stood otherwise.
+    what the line cost before, from when and until when, if it stood otherwise; last, whether what it costs is the price of its tokens.
     """
 
     stored_as: ClassVar[str] = "lines-imported.v1"

@@ -50,7 +50,7 @@ class Imported(Aggregate):
 
     def take_in(self, order: c.ImportLines, stamp: Stamp, past: Reports) -> Changed:
         """Take in what a file says of a report; what changed by it."""
-        changed = changed_by(order.lines, past.lines(line.key for line in order.lines))
+        changed = changed_by(order.lines, past.lines(line.key for line in order.lines), order.price)
         if changed.lines:
             self.record(
                 stamp,
@@ -104,6 +104,7 @@ def _fact(now: Line, was: Line | None) -> tuple[object, ...]:
         now.model,
         *now.tokens,
         *before,
+        now.estimated,
     )
 
 

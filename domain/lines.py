@@ -1,6 +1,6 @@
 """Lines of reports: each has a key of its own and counts once, however often and in whatever order files say it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -26,6 +26,8 @@ class Line(NamedTuple):
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    estimated: bool = False
+    """Did nobody say what it cost, and it is the price of its tokens?"""
 
     @property
     def tokens(self) -> tuple[int, int, int, int]:
@@ -55,7 +57,7 @@ def better(a: Line, b: Line) -> Line:
 
 
 def _weight(line: Line) -> tuple[str, tuple[int, int, int, int], Decimal, str, datetime, datetime]:
-    usd = line.usd if line.usd is not None else Decimal(-1)
+    usd = Decimal(-1) if line.usd is None or line.estimated else line.usd
     return line.rank, line.tokens, usd, line.model or "", line.start, line.end
 
 
@@ -64,6 +66,8 @@ class Changed(NamedTuple):
 
     lines: list[tuple[Line, Line | None]]
     unchanged: int
+    elsewhere: frozenset[tuple[str, str]] = frozenset()
+    """Runs and keys of calls that were found in a run and belong to another."""
 
     @property
     def new(self) -> int:
@@ -76,14 +80,34 @@ class Changed(NamedTuple):
         return [(now, was) for now, was in self.lines if was is not None and not now.says_the_same_as(was)]
 
 
-def changed_by(lines: Iterable[Line], known: Mapping[str, Line]) -> Changed:
-    """What lines change of what is known; a later copy of the same is noted too, so that one in between cannot win later."""
+Price = Callable[[Line], Decimal | None]
+"""What a call costs of which nobody said it."""
+
+
+def changed_by(lines: Iterable[Line], known: Mapping[str, Line], price: Price | None = None) -> Changed:
+    """What lines change of what is known; a later copy of the same is noted too, so that one in between cannot win later.
+
+    Calls are priced once it is known which copy is right, and when it was made.
+    """
     found: dict[str, Line] = {}
+    elsewhere: set[tuple[str, str]] = set()
     seen = 0
     for line in lines:
         seen += 1
         before = found.get(line.key) or known.get(line.key)
-        found[line.key] = line if before is None else better(before, line)
-    changed = [(line, known.get(key)) for key, line in found.items() if line != known.get(key)]
+        if before is None:
+            found[line.key] = line
+            continue
+        found[line.key] = better(before, line)
+        if before.run != line.run and before.run and line.run:
+            elsewhere.add((max(before.run, line.run), line.key))
+    differ = ((line, known.get(key)) for key, line in found.items() if line != known.get(key))
+    changed = [(_priced(line, price) if price else line, was) for line, was in differ]
     same = sum(1 for line, was in changed if was is not None and line.says_the_same_as(was))
-    return Changed(changed, seen - len(changed) + same)
+    return Changed(changed, seen - len(changed) + same, frozenset(elsewhere))
+
+
+def _priced(line: Line, price: Price) -> Line:
+    if line.run is None or not (line.usd is None or line.estimated):
+        return line
+    return line._replace(usd=price(line), estimated=True)

@@ -66,7 +66,7 @@ class _Log:
     """The answers of a file, in the best copy so far, and what was passed over."""
 
     def __init__(self) -> None:
-        self.held: dict[str, Call] = {}
+        self.held: dict[tuple[str, str], Call] = {}
         self._requests: dict[str, str] = {}
         self._unanswered = self._ambiguous = 0
 
@@ -96,8 +96,9 @@ class _Log:
             self._unanswered += 1
             return
         call = _call(line, message, usage, raw)
-        known = self.held.get(call.key)
-        self.held[call.key] = _merged(known, call) if known else call
+        held = call.key, call.run  # a call that stands in two sessions is told of both, as by two files
+        known = self.held.get(held)
+        self.held[held] = _merged(known, call) if known else call
         self._compare_request(call, line)
 
     def _compare_request(self, call: Call, line: dict[str, Any]) -> None:
@@ -175,4 +176,4 @@ def _merged(one: Call, other: Call) -> Call:
 
 
 def _order(call: Call) -> tuple[Any, ...]:
-    return (call.run, call.model or "", *call[4:8], str(call.usd))
+    return (*call[4:8], Decimal(-1) if call.usd is None else call.usd, call.model or "")

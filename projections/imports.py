@@ -27,7 +27,8 @@ TABLES = {
     "import_line": """(
         report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT,
         run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
-        cache_write_tokens INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (report, key)) WITHOUT ROWID""",
+        cache_write_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, position INTEGER NOT NULL,
+        PRIMARY KEY (report, key)) WITHOUT ROWID""",
     "import_figure": """(
         report INTEGER NOT NULL, cycle_id INTEGER NOT NULL, measured_at TEXT NOT NULL, rank TEXT NOT NULL, amount_usd TEXT,
         balance_usd TEXT, credit_usd TEXT, raw_payload TEXT NOT NULL, position INTEGER NOT NULL,
@@ -38,7 +39,7 @@ TABLES = {
 }
 INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
 IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
-_LINE = "key, rank, start, end, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
+_LINE = "key, rank, start, end, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated"
 _NOTHING = (Decimal(0), 0)
 AT_ONCE = 500
 """Keys that one look-up asks for."""
@@ -82,8 +83,8 @@ class Fold:
         report = self._report(position, event)
         sums: dict[tuple[str, str], tuple[Decimal, int]] = {}
         rows = []
-        for key, rank, start, end, usd, run, model, *tokens, was, began, ended in event["lines"]:
-            rows.append((report, key, rank, start, end, usd, run, model, *tokens, position))
+        for key, rank, start, end, usd, run, model, *tokens, was, began, ended, estimated in event["lines"]:
+            rows.append((report, key, rank, start, end, usd, run, model, *tokens, int(estimated), position))
             begins = "" if run is not None else start  # what calls cost is summed up by quarters of an hour
             if usd is not None:
                 moved, count = sums.get((begins, end), _NOTHING)
@@ -93,7 +94,7 @@ class Fold:
                 moved, count = sums.get(before, _NOTHING)
                 sums[before] = EXACT.subtract(moved, Decimal(was)), count - 1
         self.connection.executemany(
-            "INSERT OR REPLACE INTO import_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            "INSERT OR REPLACE INTO import_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
         )
         for (start, end), (moved, count) in sums.items():
             self._move(report, start, end, moved, count)
@@ -119,12 +120,16 @@ class Fold:
             )
 
     def _report(self, position: int, event: dict[str, Any]) -> int:
+        """The report of an event; files that were kept before it had anything to say were exported too."""
+        newest = self.connection.execute(
+            "SELECT max(exported_at) FROM import_file WHERE report = ?", (event["report"],)
+        ).fetchone()[0]
         self.connection.execute(
             "INSERT INTO import_report VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
             "SET exported_at = max(exported_at, excluded.exported_at)",
             (
                 position, event["report"], event["provider"], event["account"], event["source"], event["type"],
-                int(event.get("estimate", False)), event["exported_at"],
+                int(event.get("estimate", False)), max(event["exported_at"], newest or ""),
             ),
         )  # fmt: skip
         found = self.connection.execute("SELECT id FROM import_report WHERE name = ?", (event["report"],)).fetchone()
@@ -159,7 +164,8 @@ class Lines:
 
 def _line(row: tuple[Any, ...]) -> Line:
     key, rank, start, end, usd, *rest = row
-    return Line(key, rank, from_text(start), from_text(end), None if usd is None else Decimal(usd), *rest)
+    line = Line(key, rank, from_text(start), from_text(end), _amount(usd), *rest)
+    return line._replace(estimated=bool(line.estimated))
 
 
 class Report(NamedTuple):
