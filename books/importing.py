@@ -224,12 +224,14 @@ class _Work:
     def _may_say_more(self, connection: sqlite3.Connection, importer: ModuleType, report: Report) -> bool:
         """Can anything new come of reading the file? The same bytes under a later time are a later statement.
 
-        A figure that names no moment is of the moment at which its file was saved, also of an earlier one.
+        A figure that names no moment is of the moment at which its file was saved, also of an earlier one, and of the cycle that was named.
         """
         if self.said is not None or self._is_noted_anew(importer):
             return True
-        known = {file.exported_at for file in self.before}
-        return as_text(self.exported_at) not in known and imports.has_figures(connection, report.name)
+        known = {(file.exported_at, file.cycle_id) for file in self.before}
+        return (as_text(self.exported_at), self.asked.cycle_id) not in known and imports.has_figures(
+            connection, report.name
+        )
 
     def _is_noted_anew(self, importer: ModuleType) -> bool:
         """Is the file unknown, or read by a newer importer, for another cycle, or exported later than we knew?"""

@@ -8,7 +8,7 @@ from typing import Protocol
 from . import commands as c
 from . import import_events as e
 from .aggregate import Aggregate, Answer, Stamp
-from .figures import Figure, new_among
+from .figures import Figure, new_among, require_sense
 from .lines import Changed, Line, changed_by
 from .money import plain
 from .period import as_text
@@ -70,6 +70,8 @@ class Imported(Aggregate):
 
     def note(self, order: c.ImportFigures, stamp: Stamp, past: Reports) -> Answer:
         """Take in the figures of a file; whether any of them is new."""
+        for figure in order.figures:
+            require_sense(figure)
         new = new_among(order.figures, past.figures())
         if new:
             self.record(
