@@ -36,8 +36,12 @@ def listed(ask: Asked, moment: Moment) -> list[dict[str, Any]]:
 
 
 def _newest(files: list[imports.Kept]) -> list[imports.Kept]:
-    """Each file as it was read last, for each report that it was read for and each format that it was read as."""
-    return list({(file.sha256, file.report, file.format): file for file in files}.values())
+    """Each file by the newest importer and its latest time, for each report and format that it was read as."""
+    found: dict[tuple[str, str, str], imports.Kept] = {}
+    for file in files:
+        key = file.sha256, file.report, file.format
+        found[key] = max(found.get(key, file), file, key=lambda kept: (kept.version, kept.exported_at, kept.id))
+    return list(found.values())
 
 
 def quarantined(ask: Asked) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -205,12 +206,14 @@ class _Work:
     def _may_say_more(self, connection: sqlite3.Connection, importer: ModuleType, report: Report) -> bool:
         """Can anything new come of reading the file? The same bytes under a later time are a later statement.
 
-        A figure that names no moment is of the moment at which its file was saved, also of an earlier one.
+        A figure that names no moment is of the moment at which its file was saved, also of an earlier one, and of the cycle that was named.
         """
         if self.said is not None or self._is_noted_anew(importer):
             return True
-        known = {file.exported_at for file in self.before}
-        return as_text(self.exported_at) not in known and imports.has_figures(connection, report.name)
+        known = {(file.exported_at, file.cycle_id) for file in self.before}
+        return (as_text(self.exported_at), self.asked.cycle_id) not in known and imports.has_figures(
+            connection, report.name
+        )
 
     def _is_noted_anew(self, importer: ModuleType) -> bool:
         """Is the file unknown, or read by a newer importer, for another cycle, or exported later than we knew?"""
@@ -269,6 +272,8 @@ class _Work:
     def _take_in(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
         items = self._told_apart(_items(importer, self.file), connection, report)
         while batch := list(islice(items, BATCH)):
+            if self._prices is None and report.estimate and any(_has_no_price(line) for line in batch):
+                self._prices = _price_list()
             order = c.ImportLines(
                 report=report.name,
                 provider=report.provider,
@@ -279,6 +284,7 @@ class _Work:
                 prices=self._prices.version if self._prices else None,
                 evidence=self.digest,
                 exported_at=self.exported_at,
+                price=partial(self._priced, report.provider) if self._prices else None,
                 lines=tuple(batch),
             )
             answer = hand(order)
@@ -316,7 +322,7 @@ class _Work:
             elif isinstance(item, Charge):
                 yield Line(item.key, f"|{exported}", item.start, item.end - MOMENT, item.usd)
             elif isinstance(item, Call):
-                yield self._line(item, report, exported)
+                yield _line(item, exported)
             elif isinstance(item, Look):
                 self.counts["lines"] += 1
                 self.figures.append(self._figure(connection, item))
@@ -336,31 +342,11 @@ class _Work:
         if len(self.unreadable) < NAMED:
             self.unreadable.append((line, _writable(reason)))
 
-    def _line(self, call: Call, report: Report, exported: str) -> Line:
-        tokens = (call.input_tokens, call.output_tokens, call.cache_read_tokens, call.cache_write_tokens)
-        usd = call.usd
-        if usd is None and report.estimate:
-            usd = self._priced(report.provider, call, tokens)
-        end = end_of_quarter(call.at)
-        return Line(
-            _named(call.key, "call"),
-            f"{call.rank}|{exported}",
-            call.at,
-            end,
-            usd,
-            _named(call.run, "run"),
-            call.model,
-            *tokens,
-        )
-
-    def _priced(self, provider: str, call: Call, tokens: tuple[int, int, int, int]) -> Decimal | None:
-        if self._prices is None:
-            from .pricing import Prices
-
-            self._prices = Prices()
-        usd = self._prices.of(provider, call.model, call.at, tokens)
+    def _priced(self, provider: str, line: Line) -> Decimal | None:
+        assert self._prices is not None  # nothing is priced without a list of prices
+        usd = self._prices.of(provider, line.model, line.start, line.tokens)
         if usd is None:
-            self.unpriced[call.model or "(no model)"] += 1
+            self.unpriced[line.model or "(no model)"] += 1
         return usd
 
     # -- evidence -------------------------------------------------------------------------------------------------
@@ -415,6 +401,29 @@ class _Work:
             remarks=list(dict.fromkeys(remarks)),
             quarantine=[{"line": line, "reason": reason} for line, reason in self.unreadable],
         )
+
+
+def _line(call: Call, exported: str) -> Line:
+    return Line(
+        _named(call.key, "call"),
+        f"{call.rank}|{exported}",
+        call.at,
+        end_of_quarter(call.at),
+        call.usd,
+        _named(call.run, "run"),
+        call.model,
+        *call[4:8],
+    )
+
+
+def _has_no_price(line: Line) -> bool:
+    return line.run is not None and line.usd is None
+
+
+def _price_list() -> "Prices":
+    from .pricing import Prices
+
+    return Prices()
 
 
 def _wrong_with(item: Item) -> str | None:

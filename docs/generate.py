@@ -293,6 +293,7 @@ MEANING = {
     "remarks": "what a person should know of the file",
     "report": "the report, by provider, account and source",
     "restated": "the lines that say something else, each followed by what stood there before",
+    "elsewhere": "run and key of calls that are nothing in a run, as they belong to another",
     "confirmed": "key and rank of the lines that say again what they said",
     "sha256": "the SHA-256 of the file, in hex",
     "size": "bytes of the file",

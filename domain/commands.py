@@ -320,7 +320,10 @@ class ImportCommand(Command):
 
 
 class ImportLines(ImportCommand):
-    """Take in lines of a report; those that are known and not better are passed over."""
+    """Take in lines of a report; those that are known and not better are passed over.
+
+    `price` says what a call costs of which nobody said it.
+    """
 
     name: ClassVar[str] = "import-lines"
     report: str
@@ -332,6 +335,7 @@ class ImportLines(ImportCommand):
     prices: str | None
     evidence: str
     exported_at: datetime
+    price: Annotated[Any, SkipValidation] = None
     lines: Annotated[tuple[Any, ...], SkipValidation]
 
 

@@ -6,6 +6,8 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import NamedTuple
 
+from .errors import AmountRefused
+from .money import cents
 from .period import as_text
 
 
@@ -47,6 +49,20 @@ def right_of(figures: Iterable[Figure]) -> dict[tuple[int, datetime], Figure]:
         if known is None or figure.rank > known.rank:
             found[figure.about] = figure
     return found
+
+
+def require_sense(figure: Figure) -> None:
+    """Refuse what no cycle would take, also of a figure that another one of its moment is right before."""
+    if figure.amount is not None and figure.amount < 0:
+        raise AmountRefused(
+            f"the amount {cents(figure.amount)} is negative: a source says how much was spent so far, 0 or more"
+        )
+    if figure.credit is None or figure.balance is None:
+        return
+    if figure.credit < 0 or figure.balance > figure.credit:
+        raise AmountRefused(
+            f"{cents(figure.balance)} left of {cents(figure.credit)} is no balance: record what was spent by hand"
+        )
 
 
 def new_among(figures: Iterable[Figure], known: Iterable[Figure]) -> list[Figure]:

@@ -37,9 +37,10 @@ class EvidenceFiled(ImportEvent):
 class LinesImported(ImportEvent):
     """Lines of a report. Those of calls are dispatches of their runs too: nothing else says so in the log.
 
-    Each is a list: key, rank, start, end, usd, run, model, input tokens, output tokens, tokens read from and written to a cache.
-    `lines` are new; `restated` are followed by what stood there before: usd, start, end, run. A line that moved to another run is
-    nothing in the old one. `confirmed` lines say what they said, in a copy of another rank: key, rank.
+    Each is a list: key, rank, start, end, usd, run, model, input tokens, output tokens, tokens read from and written to a cache, and
+    whether what it costs is the price of its tokens. `lines` are new; `restated` are followed by what stood there before: usd, start,
+    end. `confirmed` lines say what they said, in a copy of another rank: key, rank. `elsewhere` are calls that are nothing in a run in
+    which they were found, as they belong to another: run, key.
     """
 
     stored_as: ClassVar[str] = "lines-imported.v1"
@@ -55,6 +56,7 @@ class LinesImported(ImportEvent):
     lines: tuple[tuple[Any, ...], ...]
     restated: tuple[tuple[Any, ...], ...] = ()
     confirmed: tuple[tuple[str, str], ...] = ()
+    elsewhere: tuple[tuple[str, str], ...] = ()
 
 
 class FiguresImported(ImportEvent):

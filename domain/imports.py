@@ -8,7 +8,7 @@ from typing import Protocol
 from . import commands as c
 from . import import_events as e
 from .aggregate import Aggregate, Answer, Stamp
-from .figures import Figure, new_among
+from .figures import Figure, new_among, require_sense
 from .lines import Changed, Line, changed_by
 from .money import plain
 from .period import as_text, text_of
@@ -24,6 +24,9 @@ class Reports(Protocol):
 
     def sums(self, names: Iterable[str]) -> Mapping[str, Tokens]:
         """What these runs come to so far; those that are unknown are left out."""
+
+    def nothing(self, calls: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Those of some calls, by run and key, that are dispatches without any tokens."""
 
     def figures(self) -> Iterable[Figure]:
         """Every figure."""
@@ -54,7 +57,8 @@ class Imported(Aggregate):
 
     def take_in(self, order: c.ImportLines, stamp: Stamp, past: Reports) -> Changed:
         """Take in what a file says of a report; what changed by it."""
-        changed = changed_by(order.lines, past.lines(line.key for line in order.lines))
+        changed = changed_by(order.lines, past.lines(line.key for line in order.lines), order.price)
+        changed = changed._replace(elsewhere=changed.elsewhere - past.nothing(changed.elsewhere))
         if changed:
             _require_room(changed, past)
             self.record(
@@ -72,11 +76,14 @@ class Imported(Aggregate):
                 lines=tuple(_fact(line) for line in changed.new),
                 restated=tuple((*_fact(now), *_before(was)) for now, was in changed.restated),
                 confirmed=tuple((line.key, line.rank) for line in changed.confirmed),
+                elsewhere=tuple(sorted(changed.elsewhere)),
             )
         return changed
 
     def note(self, order: c.ImportFigures, stamp: Stamp, past: Reports) -> Answer:
         """Take in the figures of a file; whether any of them is new."""
+        for figure in order.figures:
+            require_sense(figure)
         new = new_among(order.figures, past.figures())
         if new:
             self.record(
@@ -112,11 +119,11 @@ def _require_room(changed: Changed, past: Reports) -> None:
 
 
 def _fact(line: Line) -> tuple[object, ...]:
-    return (line.key, line.rank, text_of(line.start), as_text(line.end), _usd(line), line.run, line.model, *line.tokens)
+    return (line.key, line.rank, text_of(line.start), as_text(line.end), _usd(line), *line[5:])
 
 
 def _before(was: Line) -> tuple[object, ...]:
-    return _usd(was), as_text(was.start), as_text(was.end), was.run
+    return _usd(was), as_text(was.start), as_text(was.end)
 
 
 def _usd(line: Line) -> str | None:

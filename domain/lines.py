@@ -1,6 +1,6 @@
 """Lines of reports: each has a key of its own and counts once, however often and in whatever order files say it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -26,6 +26,8 @@ class Line(NamedTuple):
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    estimated: bool = False
+    """Did nobody say what it cost, and it is the price of its tokens?"""
 
     @property
     def tokens(self) -> tuple[int, int, int, int]:
@@ -55,7 +57,7 @@ def better(a: Line, b: Line) -> Line:
 
 
 def _weight(line: Line) -> tuple[str, tuple[int, int, int, int], Decimal, str, datetime, datetime]:
-    usd = line.usd if line.usd is not None else Decimal(-1)
+    usd = Decimal(-1) if line.usd is None or line.estimated else line.usd
     return line.rank, line.tokens, usd, line.model or "", line.start, line.end
 
 
@@ -68,29 +70,48 @@ class Changed(NamedTuple):
     """Lines that say something else than before, each with what stood there."""
     confirmed: list[Line]
     """Lines that a better copy says again: it is noted, so that one in between cannot win later."""
+    elsewhere: frozenset[tuple[str, str]] = frozenset()
+    """Runs and keys of calls that were found in a run and belong to another."""
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.restated or self.confirmed)
+        return any(self)
 
     @property
     def dispatches(self) -> int:
-        """How many dispatches report something by it; a call that moved to another run is nothing in the old one."""
-        calls = sum(line.run is not None for line in self.new)
-        return calls + sum((now.run is not None) + (was.run not in (None, now.run)) for now, was in self.restated)
+        """How many dispatches report something by it."""
+        lines = (*self.new, *(now for now, _ in self.restated))
+        return sum(line.run is not None for line in lines) + len(self.elsewhere)
 
 
-def changed_by(lines: Iterable[Line], known: Mapping[str, Line]) -> Changed:
-    """What lines change of what is known."""
+Price = Callable[[Line], Decimal | None]
+"""What a call costs of which nobody said it."""
+
+
+def changed_by(lines: Iterable[Line], known: Mapping[str, Line], price: Price | None = None) -> Changed:
+    """What lines change of what is known. Calls are priced once it is known which copy is right, and when it was made."""
     found: dict[str, Line] = {}
+    elsewhere: set[tuple[str, str]] = set()
     for line in lines:
         key = line.key
         before = found.get(key) or known.get(key)
-        found[key] = line if before is None else better(before, line)
-    if not known:
-        return Changed(list(found.values()), [], [])
-    pairs = [(line, known[key]) for key, line in found.items() if key in known and line != known[key]]
+        if before is None:
+            found[key] = line
+            continue
+        found[key] = better(before, line)
+        if before.run != line.run and before.run and line.run:
+            elsewhere.add((max(before.run, line.run), key))
+    new = [_priced(line, price) for key, line in found.items() if key not in known]
+    differ = [(found[key], was) for key, was in known.items() if found[key] != was]
+    pairs = [(_priced(line, price), was) for line, was in differ]
     return Changed(
-        [line for key, line in found.items() if key not in known],
+        new,
         [(now, was) for now, was in pairs if not now.says_the_same_as(was)],
         [now for now, was in pairs if now.says_the_same_as(was)],
+        frozenset(elsewhere),
     )
+
+
+def _priced(line: Line, price: Price | None) -> Line:
+    if price is None or line.run is None or not (line.usd is None or line.estimated):
+        return line
+    return line._replace(usd=price(line), estimated=True)

@@ -99,7 +99,7 @@ class _Log:
     """The answers of a file, in the best copy so far, and what was passed over."""
 
     def __init__(self) -> None:
-        self.held: dict[str, Call] = {}
+        self.held: dict[tuple[str, str], Call] = {}
         self._requests: dict[str, str] = {}
         self._unanswered = self._ambiguous = 0
 
@@ -128,8 +128,9 @@ class _Log:
             self._unanswered += 1
             return
         call = _call(line, message, message.usage, raw)
-        known = self.held.get(call.key)
-        self.held[call.key] = _merged(known, call) if known else call
+        held = call.key, call.run  # a call that stands in two sessions is told of both, as by two files
+        known = self.held.get(held)
+        self.held[held] = _merged(known, call) if known else call
         request = line.request_id
         if isinstance(request, str) and not line.is_sidechain:
             self._ambiguous += self._requests.setdefault(call.key, request) != request
@@ -199,4 +200,4 @@ def _merged(one: Call, other: Call) -> Call:
 
 
 def _order(call: Call) -> tuple[Any, ...]:
-    return (call.run, call.model or "", *call[4:8], str(call.usd))
+    return (*call[4:8], Decimal(-1) if call.usd is None else call.usd, call.model or "")

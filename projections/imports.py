@@ -30,7 +30,8 @@ TABLES = {
     "import_line": """(
         report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT,
         run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
-        cache_write_tokens INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (report, key)) WITHOUT ROWID""",
+        cache_write_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, position INTEGER NOT NULL,
+        PRIMARY KEY (report, key)) WITHOUT ROWID""",
     "import_figure": """(
         report INTEGER NOT NULL, cycle_id INTEGER NOT NULL, measured_at TEXT NOT NULL, rank TEXT NOT NULL, amount_usd TEXT,
         balance_usd TEXT, credit_usd TEXT, raw_payload TEXT NOT NULL, position INTEGER NOT NULL,
@@ -41,7 +42,7 @@ TABLES = {
 }
 INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
 IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
-_LINE = "key, rank, start, end, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
+_LINE = "key, rank, start, end, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated"
 
 
 class Fold:
@@ -81,9 +82,9 @@ class Fold:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
         report = self._report(position, event)
         restated, confirmed = event.get("restated", ()), event.get("confirmed", ())
-        lines = event["lines"] + [line[:11] for line in restated] if restated else event["lines"]
+        lines = event["lines"] + [line[:12] for line in restated] if restated else event["lines"]
         self.connection.executemany(
-            "INSERT OR REPLACE INTO import_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO import_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(report, *line, position) for line in lines],
         )
         self.connection.executemany(
@@ -95,7 +96,7 @@ class Fold:
             if usd is not None:
                 sums.setdefault(_bucket(run, start, end), []).append(Decimal(usd))
         gone: dict[tuple[str, str], list[Decimal]] = {}
-        for *_, usd, start, end, run in restated:
+        for _, _, _, _, _, run, *_, usd, start, end in restated:
             if usd is not None:
                 gone.setdefault(_bucket(run, start, end), []).append(Decimal(usd))
         for start, end in sums | gone:
@@ -124,12 +125,16 @@ class Fold:
             )
 
     def _report(self, position: int, event: dict[str, Any]) -> int:
+        """The report of an event; files that were kept before it had anything to say were exported too."""
+        newest = self.connection.execute(
+            "SELECT max(exported_at) FROM import_file WHERE report = ?", (event["report"],)
+        ).fetchone()[0]
         self.connection.execute(
             "INSERT INTO import_report VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
             "SET exported_at = max(exported_at, excluded.exported_at)",
             (
                 position, event["report"], event["provider"], event["account"], event["source"], event["type"],
-                int(event.get("estimate", False)), event["exported_at"],
+                int(event.get("estimate", False)), max(event["exported_at"], newest or ""),
             ),
         )  # fmt: skip
         found = self.connection.execute("SELECT id FROM import_report WHERE name = ?", (event["report"],)).fetchone()
@@ -170,6 +175,16 @@ class Lines:
             n: runs.total_of(self.connection, run, runs.EVER).tokens for n, run in numbers.items() if run is not None
         }
 
+    def nothing(self, calls: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Those of some calls, by run and key, that are dispatches without any tokens."""
+        found: set[tuple[str, str]] = set()
+        for name, key in calls:
+            run = runs.run_number(self.connection, name)
+            stood = runs.standing(self.connection, run, [key]).get(key) if run is not None else None
+            if stood is not None and not any(stood.tokens):
+                found.add((name, key))
+        return frozenset(found)
+
     def figures(self) -> list[Figure]:
         """Every figure."""
         found = self.connection.execute("SELECT id FROM import_report WHERE name = ?", (self.report,)).fetchone()
@@ -178,7 +193,8 @@ class Lines:
 
 def _line(row: tuple[Any, ...]) -> Line:
     key, rank, start, end, usd, *rest = row
-    return Line(key, rank, from_text(start), from_text(end), None if usd is None else Decimal(usd), *rest)
+    line = Line(key, rank, from_text(start), from_text(end), _amount(usd), *rest)
+    return line._replace(estimated=bool(line.estimated))
 
 
 class Report(NamedTuple):

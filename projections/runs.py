@@ -80,16 +80,15 @@ class Fold:
         self._take(run, position, said, standing(self.connection, run, [row.id for row in said]))
 
     def lines_imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
-        """Calls are dispatches of their runs; one that moved to another run is nothing in the old one."""
-        report, restated = event["report"], event.get("restated", [])
+        """Calls are dispatches of their runs; one that belongs to another run is nothing in this one."""
+        report, restated, elsewhere = event["report"], event.get("restated", []), event.get("elsewhere", [])
         said: dict[str, list[Row]] = {}
         for key, _, _, _, _, run_id, model, input, output, read, written, *_ in event["lines"] + restated:
             if run_id is not None:
                 said.setdefault(run_id, []).append(Row(key, input, output, read, written, None, model, 0))
-        for key, _, _, _, _, run_id, *_, was in restated:
-            if was not in (None, run_id):
-                said.setdefault(was, []).append(Row(key, 0, 0, 0, 0, None, None, 0))
-        again = {line[0] for line in restated}
+        for run_id, key in elsewhere:
+            said.setdefault(run_id, []).append(Row(key, 0, 0, 0, 0, None, None, 0))
+        again = {line[0] for line in restated} | {key for _, key in elsewhere}
         for run_id, rows in said.items():
             run = self._run(run_id, position, report)
             is_alone = self._is_alone(run, report)
@@ -218,6 +217,11 @@ class Standing(NamedTuple):
     cache_write_tokens: int
     running: int
     model: str | None
+
+    @property
+    def tokens(self) -> Tokens:
+        """Its tokens by class."""
+        return Tokens(*self[2:6])
 
 
 def _tokens_of(rows: "Sequence[Row] | Sequence[Standing]") -> Tokens:

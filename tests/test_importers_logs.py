@@ -18,13 +18,13 @@ SAMPLES = Path(__file__).parent / "samples"
 
 
 def calls(content: bytes) -> dict[str, Call]:
-    """The calls of a Claude Code log, the one of the greatest rank and the earliest time of each key."""
+    """The calls of a Claude Code log: of each key the one of the greatest rank, the earliest time, and the first session."""
     found: dict[str, Call] = {}
     for item in claude_code.read(File.of(content)):
         if isinstance(item, Call):
             known = found.get(item.key, item)
-            best = max(known, item, key=lambda call: call.rank)
-            found[item.key] = best._replace(at=min(known.at, item.at))
+            best = max(known, item, key=lambda call: (call.rank, call[4:8]))
+            found[item.key] = best._replace(at=min(known.at, item.at), run=min(known.run, item.run))
     return found
 
 

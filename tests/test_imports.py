@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from time import sleep
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from clocks import Clock
@@ -162,9 +163,11 @@ def test_of_two_figures_of_one_moment_the_later_export_is_right_whichever_came_f
         said = {"project_id": "p", "spent_usd": float(usd), "timestamp": "2025-09-10T09:00:00Z"}
         return put(f"{usd}.json", json.dumps(said).encode(), exported)
 
-    files = [(api("0.85", "2025-09-11T00:00:00Z"), {}), (api("0.80", "2025-09-12T00:00:00Z"), {})]
-    for books in both_ways(tmp_path, files):
-        assert readings(books) == [("groq api", "2025-09-10T09:00:00Z", "0.8")]
+    for number, (earlier, later) in enumerate([("0.85", "0.8"), ("0.8", "0.85")]):
+        (tmp_path / str(number)).mkdir()
+        files = [(api(earlier, "2025-09-11T00:00:00Z"), {}), (api(later, "2025-09-12T00:00:00Z"), {})]
+        for books in both_ways(tmp_path / str(number), files):
+            assert readings(books) == [("groq api", "2025-09-10T09:00:00Z", later)]
 
 
 def test_of_two_figures_saved_at_the_same_moment_one_is_right_whichever_came_first(tmp_path: Path, put: Put) -> None:
@@ -174,6 +177,22 @@ def test_of_two_figures_saved_at_the_same_moment_one_is_right_whichever_came_fir
     one, other = (readings(books) for books in both_ways(tmp_path, files))
     assert one == other
     assert len(one) == 1
+
+
+def test_a_figure_that_no_cycle_would_take_is_refused_whichever_came_first(tmp_path: Path, put: Put) -> None:
+    for number, (name, bad) in enumerate(
+        [
+            ("negative.html", page("5.42").replace(b"$", b"-$")),
+            ("more.json", b'{"data": {"total_credits": 1, "total_usage": -2}}'),
+        ]
+    ):
+        books = september(tmp_path / f"{number}.db")
+        for usd in ("5.42", "5.43", "5.44"):
+            books.import_file(put(f"{usd}.html", page(usd), "2025-09-10T09:00:00Z"), provider="claude")
+            before = books.position
+            with pytest.raises(MecrisError):
+                books.import_file(put(name, bad, "2025-09-10T09:00:00Z"), provider="claude")
+            assert books.position == before
 
 
 def test_a_balance_stays_a_balance_of_its_credit(books: Books, put: Put) -> None:
@@ -236,7 +255,7 @@ def test_a_restated_bucket_supersedes_the_old_one_and_leaves_a_trace_of_the_diff
     assert [r[2] for r in readings(books)] == ["1.1", "1.6"]
     (trace,) = [e for e in books.log() if e["event"] == "lines-imported.v1"][1:]
     (line,) = trace["restated"]
-    assert (line[4], line[11]) == ("1.1", "1"), "what it costs now, and what it cost before"
+    assert (line[4], line[12]) == ("1.1", "1"), "what it costs now, and what it cost before"
     retracted = [e for e in books.log() if e["event"] == "reading-retracted.v1"]
     assert len(retracted) == 2
     assert all(e["reason"].startswith("the report says otherwise by now") for e in retracted)
@@ -268,6 +287,27 @@ def test_each_cycle_gets_its_own_part(books: Books, put: Put) -> None:
     assert books.import_file(put("x.csv", content))["cycles"] == [1, 2]
     assert [books.status(n)["totals"]["realtime_usd"] for n in (1, 2)] == [1, 7]
     assert books.import_file(put("y.csv", content + b"\n"), cycle_id=2)["cycles"] == []
+
+
+def test_a_report_feeds_the_cycles_that_any_of_its_files_was_imported_for(tmp_path: Path, put: Put) -> None:
+    for number, (cycles, fed) in enumerate([([2], {2}), ([1, 2], {1, 2}), ([2, None], {1, 2})]):
+        files = [(put(f"{n}.json", cost_report({n: "100"})), cycle) for n, cycle in enumerate(cycles, 1)]
+        for name, order in (("this", files), ("other", files[::-1])):
+            books = september(tmp_path / f"{number}-{name}.db")
+            books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=10))
+            for path, cycle in order:
+                books.import_file(path, cycle_id=cycle)
+            told = {cycle: books.status(cycle)["totals"]["realtime_usd"] for cycle in (1, 2)}
+            assert told == {cycle: len(files) if cycle in fed else 0 for cycle in (1, 2)}
+
+
+def test_a_file_is_imported_for_another_cycle_too_and_that_is_noted_once(books: Books, put: Put) -> None:
+    books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=10))
+    path = put("a.json", cost_report({1: "100"}))
+    assert [books.import_file(path, cycle_id=cycle)["cycles"] for cycle in (1, 2)] == [[1], [2]]
+    before = books.position
+    assert [books.import_file(path, cycle_id=cycle)["recorded"] for cycle in (1, 2)] == [False, False]
+    assert books.position == before
 
 
 def test_a_bucket_that_is_not_over_is_measured_when_it_was_exported(books: Books, put: Put) -> None:
@@ -425,6 +465,38 @@ def test_calls_count_on_the_days_of_the_cycle_in_its_own_zone(tmp_path: Path, pu
             ("claude code", time_text(days.ends), "0.03"),
         ]
         assert "2 buckets outside cycle 1: left out of it" in answer["remarks"]
+
+
+def test_a_call_of_two_sessions_leaves_the_same_runs_whichever_came_first(tmp_path: Path, put: Put) -> None:
+    logs = [(put(f"{s}.jsonl", jsonl(claude_line("m1", 200, session=s))), {}) for s in ("s1", "s2")]
+    for books in both_ways(tmp_path, logs):
+        told = sorted((r["run_id"], r["dispatches"], r["reported_out"]) for r in books.runs())
+        assert told == [("claude-code s1", 1, 200), ("claude-code s2", 1, 0)]
+
+
+def test_a_copied_call_is_priced_at_the_time_of_the_first_copy() -> None:
+    first, second = datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 9, 5, tzinfo=UTC)
+    copies = [Line("a", rank, at, at, None, "r", "m", 1) for rank, at in (("1", first), ("2", second))]
+
+    def price(line: Line) -> Decimal:
+        return Decimal(line.start.day)
+
+    for order in (copies, copies[::-1]):
+        known: dict[str, Line] = {}
+        for copy in order:
+            changed = changed_by([copy], known, price)
+            for line in (*changed.new, *(now for now, _ in changed.restated), *changed.confirmed):
+                known[line.key] = line
+        assert (known["a"].usd, known["a"].rank, known["a"].estimated) == (1, "2", True)
+
+
+def test_what_a_file_says_that_a_call_cost_is_right_before_an_estimate_of_it(tmp_path: Path, put: Put) -> None:
+    logs = [
+        (put(f"{n}.jsonl", jsonl(claude_line("m1", 200, **more))), {})
+        for n, more in enumerate(({"costUSD": 0.001}, {}))
+    ]
+    for books in both_ways(tmp_path, logs):
+        assert books.status(1)["totals"]["realtime_usd"] == Decimal("0.001")
 
 
 def test_a_model_without_a_price_is_reported_and_not_free(books: Books, put: Put) -> None:
@@ -585,7 +657,7 @@ def test_copies_of_a_line_say_the_same_in_any_order_and_however_often(lines: lis
 def test_what_is_known_and_not_better_changes_nothing() -> None:
     line = Line("a", "1", datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 9, 2, tzinfo=UTC), Decimal(1))
     changed = changed_by([line, line._replace(rank="0", usd=Decimal(9))], {"a": line})
-    assert changed == ([], [], [])
+    assert not changed
 
 
 @st.composite
@@ -643,6 +715,153 @@ def test_files_in_any_order_and_repeated_end_in_the_same_status(
             )
 
     assert told(paths, "straight") == told(shuffled, "shuffled")
+
+
+EVERY = sorted(
+    path for path in SAMPLES.glob("*/*") if not path.name.endswith(".expected.json") and path.name != "remaining.html"
+)
+"""The samples of all formats, but for a balance that does not say what it is left of: rule 2 asks who else is in the cycle by then."""
+
+
+class Export(NamedTuple):
+    """A file: its name, what is in it, when it was exported, and how it is imported."""
+
+    name: str
+    content: bytes
+    exported: str
+    how: dict[str, Any]
+
+
+FIGURES = [path for path in EVERY if path.parent.name in ("dashboard", "payload", "openrouter-credits")]
+RIVALS = [
+    path
+    for path in EVERY
+    if path.parent.name in ("dashboard", "csv", "ccusage", "anthropic-cost", "anthropic-messages")
+]
+"""Samples that see the same money, when all of them are of one provider."""
+_TIMES = st.sampled_from(["2025-09-10T08:00:00Z", "2025-09-10T09:00:00Z", "2026-08-05T00:00:00Z"])
+
+
+@st.composite
+def sampled(draw: st.DrawFn) -> list[Export]:
+    """Samples of all formats or of one: cut in parts, restated in a digit, and exported again as they were."""
+    one = draw(st.sampled_from(EVERY)).parent
+    among = draw(st.sampled_from([EVERY, FIGURES, RIVALS, [path for path in EVERY if path.parent == one]]))
+    found: list[Export] = []
+    for number, path in enumerate(draw(st.lists(st.sampled_from(among), min_size=1, max_size=3))):
+        name = f"{number}-{path.parent.name}-{path.name}"
+        how: dict[str, Any] = {}
+        if path.parent.name in ("dashboard", "payload", "csv"):
+            how["provider"] = draw(st.sampled_from([None, "claude"]))
+
+        def exported(name: str, content: bytes, how: dict[str, Any] = how) -> Export:
+            return Export(name, content, draw(_TIMES), how | {"cycle_id": draw(st.sampled_from([None, None, 1, 2]))})
+
+        file = exported(name, path.read_bytes())
+        found += [file] if draw(st.booleans()) else _parts(file, draw(st.integers(0, 9)), draw(st.integers(0, 2)))
+        if draw(st.booleans()):
+            found.append(exported(f"restated-{name}", _restated(file.content, draw(st.integers(0, 400)))))
+        if draw(st.booleans()):
+            found.append(exported(f"again-{name}", file.content))
+    return found
+
+
+def _parts(file: Export, cut: int, overlap: int) -> list[Export]:
+    """A file in two parts that may overlap; of a table both have the first line."""
+    lines = file.content.splitlines(keepends=True)
+    head = lines[:1] if file.name.endswith(("csv", "tsv")) and cut else []
+    parts = [lines[: cut + overlap], head + lines[cut:]]
+    return [file._replace(name=f"{n}-{file.name}", content=b"".join(part)) for n, part in enumerate(parts)]
+
+
+def _restated(content: bytes, place: int) -> bytes:
+    """The same with another digit somewhere."""
+    digits = [at for at, byte in enumerate(content) if chr(byte).isdigit()]
+    at = digits[place % len(digits)] if digits else 0
+    return content[:at] + (b"7" if content[at : at + 1] != b"7" else b"8") + content[at + 1 :]
+
+
+def all_there_is(books: Books) -> Any:
+    """Everything that people ask of what files left behind, but for when and in which order it came."""
+    found: list[Any] = []
+    for number in (1, 2):
+        status = books.status(number)
+        found += [status[n] for n in ("totals", "tie_out", "grade", "percent", "providers")]
+        rows = books.sources(number, history=True)
+        found.append(
+            sorted((r["name"], r["measured_at"], r["amount_usd"], r["counted"]) for r in rows if not r["retracted"])
+        )
+        pairs = books.discrepancies(number)["details"]
+        found.append(sorted((p["source_a"]["name"], p["source_b"]["name"], p["diff_usd"], p["grade"]) for p in pairs))
+    runs = books.runs(limit=1000)
+    found.append(sorted((r["run_id"], r["dispatches"], r["reported_in"], r["reported_out"]) for r in runs))
+    found.append({(f["sha256"], f["format"], f["exported_at"], f["unreadable"]) for f in books.evidence()})
+    return found
+
+
+@given(sampled(), st.randoms())
+@settings(max_examples=100)
+def test_files_of_all_formats_in_any_order_end_in_the_same_books(
+    tmp_path_factory: pytest.TempPathFactory, files: list[Export], chance: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("law")
+
+    def told(order: Sequence[Export], name: str) -> Any:
+        with Books.open(folder / name, recorded_by="ada", clock=Clock("2026-09-01T00:00:00Z")) as books:
+            books.handle(
+                c.OpenCycle(start_date="2024-11-01", end_date="2025-08-31", target_usd=100, timezone="Asia/Kathmandu")
+            )
+            books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2026-12-31", target_usd=100))
+            for file in order:
+                path = folder / file.name
+                path.write_bytes(file.content)
+                os.utime(path, (datetime.fromisoformat(file.exported).timestamp(),) * 2)
+                with suppress(MecrisError):
+                    books.import_file(path, **file.how)
+            assert books.replay().differences == 0
+            return all_there_is(books)
+
+    shuffled = [*files, *chance.choices(files, k=2)]
+    chance.shuffle(shuffled)
+    assert told(files, "straight.db") == told(shuffled, "shuffled.db")
+
+
+@given(
+    st.lists(
+        st.builds(
+            claude_line,
+            st.sampled_from(["m1", "m2", "m3"]),
+            st.sampled_from([10, 200, 300]),
+            at=st.sampled_from([f"2025-09-10T{hour:02}:00:00Z" for hour in (8, 9, 10)]),
+            session=st.sampled_from(["s1", "s2"]),
+            model=st.sampled_from(["claude-opus-4-6", "claude-sonnet-4-5"]),
+            isSidechain=st.booleans(),
+        ),
+        min_size=2,
+        max_size=6,
+    ),
+    st.integers(1, 5),
+    st.integers(0, 2),
+    st.booleans(),
+)
+@settings(max_examples=40)
+def test_a_log_in_parts_says_what_the_whole_does(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]], cut: int, overlap: int, last_first: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("law")
+
+    def told(name: str, *parts: list[dict[str, Any]]) -> Any:
+        with september(folder / name) as books:
+            books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=1))
+            for number, part in enumerate(parts):
+                path = folder / f"{name}{number}.jsonl"
+                path.write_bytes(jsonl(*part))
+                os.utime(path, (datetime(2025, 9, 11, tzinfo=UTC).timestamp(),) * 2)
+                books.import_file(path, format="claude-code")
+            return all_there_is(books)[:-1]
+
+    parts = [lines[: cut + overlap], lines[cut:]]
+    assert told("whole.db", lines) == told("parts.db", *(parts[::-1] if last_first else parts))
 
 
 # -- by the command line -----------------------------------------------------------------------------------------
