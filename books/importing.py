@@ -4,13 +4,12 @@ import os
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType
@@ -20,9 +19,11 @@ from ..domain import commands as c
 from ..domain.errors import NotFound, PayloadRefused, Unavailable
 from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
-from ..domain.period import MOMENT, as_text, end_of_quarter, from_text
+from ..domain.period import as_text, from_text
+from ..importers.ahead import LARGE, read_ahead
+from ..importers.batches import Batch, batches, not_of, writable
 from ..importers.formats import FORMATS, recognised
-from ..importers.kinds import WRONG_SHAPE, Call, Charge, Item, Look, Remark, Report, Unreadable
+from ..importers.kinds import WRONG_SHAPE, Look, Report, Unreadable
 from ..importers.reading import File
 from ..projections import follow, imports, ledger
 from .answers import Answer
@@ -34,13 +35,8 @@ if TYPE_CHECKING:
     from .pricing import Prices
     from .writing import Hand
 
-BATCH = 5_000
-"""Lines that one event carries."""
 NAMED = 1_000
 """Unreadable lines that are kept on record one by one; the rest is counted."""
-LONGEST_ID = 200
-MOST_TOKENS = 10**15
-"""Tokens of one call beyond which a figure is a slip, and sums would not fit."""
 Progress = Callable[[int], None]
 
 
@@ -66,9 +62,11 @@ def import_file(books: "Books", path: str, asked: Asked, by: str | None, progres
     """Import one file; the same file again records nothing."""
     with _opened(path) as (stream, mtime):
         digest, size = _digest(stream)
-        file = _Counted(_writable(Path(path).name), stream, progress)
+        file = File(writable(Path(path).name), stream)
         with Packing(path, stream) as packing:
-            work = _Work(file, digest, size, asked.exported_at or mtime, books.now(), asked, packing=packing)
+            work = _Work(
+                file, digest, size, asked.exported_at or mtime, books.now(), asked, packing=packing, progress=progress
+            )
             return _done(books, work, by)
 
 
@@ -125,31 +123,6 @@ def _digest(stream: IO[bytes]) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _items(importer: ModuleType, file: File) -> Iterator[Item]:
-    """What an importer reads; a file that was said to be of its format and is of another shape is refused."""
-    try:
-        yield from importer.read(file)
-    except WRONG_SHAPE as error:
-        raise _not_of(importer, file) from error
-
-
-def _not_of(importer: ModuleType, file: File) -> PayloadRefused:
-    return PayloadRefused(f"{file.name} is not of the format {importer.NAME}: say another with --format")
-
-
-class _Counted(File):
-    """A file that tells how far it was read."""
-
-    def __init__(self, name: str, stream: IO[bytes], progress: Progress | None) -> None:
-        super().__init__(name, stream)
-        self.progress = progress
-
-    def told(self) -> None:
-        """Say where the reading stands."""
-        if self.progress:
-            self.progress(self._stream.tell())
-
-
 class _Work:
     """The import of one file, done with the pen in hand."""
 
@@ -163,15 +136,16 @@ class _Work:
         asked: Asked,
         *,
         packing: Packing | None = None,
+        progress: Progress | None = None,
         said: tuple[str, str, str] | None = None,
     ) -> None:
         self.file, self.digest, self.size = file, digest, size
         self.exported_at, self.now, self.asked = exported_at, now, asked
-        self.packing, self.said = packing, said
+        self.packing, self.progress, self.said = packing, progress, said
         """Of a file that is read again there is nothing to pack, and it is known whose it was said to be."""
         self.counts = Counter[str]()
         self.unpriced = Counter[str]()
-        self.unreadable: list[tuple[int, str]] = []
+        self.unreadable: list[Unreadable] = []
         self.remarks: list[str] = []
         self.incomplete = False
         self.told = Told()
@@ -255,7 +229,7 @@ class _Work:
         try:
             report: Report = importer.report(self.file)
         except WRONG_SHAPE as error:
-            raise _not_of(importer, self.file) from error
+            raise not_of(importer, self.file) from error
         if self.said is not None:
             provider, account, source = self.said
             return report._replace(provider=provider, account=account, source=source)
@@ -270,34 +244,55 @@ class _Work:
     # -- lines ----------------------------------------------------------------------------------------------------
 
     def _take_in(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
-        items = self._told_apart(_items(importer, self.file), connection, report)
-        while batch := list(islice(items, BATCH)):
-            if self._prices is None and report.estimate and any(_has_no_price(line) for line in batch):
-                self._prices = _price_list()
-            order = c.ImportLines(
-                report=report.name,
-                provider=report.provider,
-                account=report.account,
-                source=report.source,
-                type=report.type,
-                estimate=report.estimate,
-                prices=self._prices.version if self._prices else None,
-                evidence=self.digest,
-                exported_at=self.exported_at,
-                price=partial(self._priced, report.provider) if self._prices else None,
-                lines=tuple(batch),
-            )
-            answer = hand(order)
-            changed: Changed = answer["changed"]
-            self.changed |= answer["recorded"]
-            self.counts["lines"] += len(batch)
-            self.counts["new"] += len(changed.new)
-            self.counts["restated"] += len(changed.restated)
-            self.counts["dispatches"] += changed.dispatches
-            if isinstance(self.file, _Counted):
-                self.file.told()
+        exported = max(as_text(self.exported_at), *(file.exported_at for file in self.before), "")
+        with closing(self._batches(importer, exported)) as batches:
+            for batch in batches:
+                self._note(connection, batch)
+                if batch.lines:
+                    self._take_in_lines(hand, report, batch.lines)
+                if self.progress:
+                    self.progress(batch.place)
         if self.figures:
             self._note_figures(hand, report)
+
+    def _batches(self, importer: ModuleType, exported: str) -> Generator[Batch]:
+        if self.packing and self.size >= LARGE:
+            with self.packing.opened_again() as again:
+                yield from read_ahead(importer, self.file, again, exported)
+        else:
+            yield from batches(importer, self.file, exported)
+
+    def _note(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """Take down what is not a line."""
+        self.counts["lines"] += len(batch.lines) + len(batch.looks)
+        self.counts["unreadable"] += len(batch.unreadable)
+        self.unreadable += batch.unreadable[: NAMED - len(self.unreadable)]
+        self.figures += [self._figure(connection, look) for look in batch.looks]
+        self.remarks += [remark.text for remark in batch.remarks]
+        self.incomplete |= any(remark.incomplete for remark in batch.remarks)
+
+    def _take_in_lines(self, hand: "Hand", report: Report, lines: list[Line]) -> None:
+        if self._prices is None and report.estimate and any(_has_no_price(line) for line in lines):
+            self._prices = _price_list()
+        order = c.ImportLines(
+            report=report.name,
+            provider=report.provider,
+            account=report.account,
+            source=report.source,
+            type=report.type,
+            estimate=report.estimate,
+            prices=self._prices.version if self._prices else None,
+            evidence=self.digest,
+            exported_at=self.exported_at,
+            price=partial(self._priced, report.provider) if self._prices else None,
+            lines=tuple(lines),
+        )
+        answer = hand(order)
+        changed: Changed = answer["changed"]
+        self.changed |= answer["recorded"]
+        self.counts["new"] += len(changed.new)
+        self.counts["restated"] += len(changed.restated)
+        self.counts["dispatches"] += changed.dispatches
 
     def _note_figures(self, hand: "Hand", report: Report) -> None:
         order = c.ImportFigures(
@@ -312,35 +307,10 @@ class _Work:
         )
         self.changed |= hand(order)["recorded"]
 
-    def _told_apart(self, items: Iterator[Item], connection: sqlite3.Connection, report: Report) -> Iterator[Line]:
-        """The lines among what a file says; the rest is taken down on the way."""
-        exported = max(as_text(self.exported_at), *(file.exported_at for file in self.before), "")
-        for number, item in enumerate(items, 1):
-            wrong = _wrong_with(item)
-            if wrong is not None:
-                self._set_aside(number, wrong)
-            elif isinstance(item, Charge):
-                yield Line(item.key, f"|{exported}", item.start, item.end - MOMENT, item.usd)
-            elif isinstance(item, Call):
-                yield _line(item, exported)
-            elif isinstance(item, Look):
-                self.counts["lines"] += 1
-                self.figures.append(self._figure(connection, item))
-            elif isinstance(item, Unreadable):
-                self._set_aside(item.line, item.reason)
-            elif isinstance(item, Remark):
-                self.remarks.append(_writable(item.text))
-                self.incomplete |= item.incomplete
-
     def _figure(self, connection: sqlite3.Connection, look: Look) -> Figure:
         at = look.measured_at or min(self.exported_at, self.now)
         said = look.amount, look.balance, look.credit, look.payload
         return Figure(cycle_of(connection, at, self.asked.cycle_id), at, rank_of(self.exported_at, said), *said)
-
-    def _set_aside(self, line: int, reason: str) -> None:
-        self.counts["unreadable"] += 1
-        if len(self.unreadable) < NAMED:
-            self.unreadable.append((line, _writable(reason)))
 
     def _priced(self, provider: str, line: Line) -> Decimal | None:
         assert self._prices is not None  # nothing is priced without a list of prices
@@ -403,19 +373,6 @@ class _Work:
         )
 
 
-def _line(call: Call, exported: str) -> Line:
-    return Line(
-        _named(call.key, "call"),
-        f"{call.rank}|{exported}",
-        call.at,
-        end_of_quarter(call.at),
-        call.usd,
-        _named(call.run, "run"),
-        call.model,
-        *call[4:8],
-    )
-
-
 def _has_no_price(line: Line) -> bool:
     return line.run is not None and line.usd is None
 
@@ -424,30 +381,3 @@ def _price_list() -> "Prices":
     from .pricing import Prices
 
     return Prices()
-
-
-def _wrong_with(item: Item) -> str | None:
-    """Why an item cannot be kept, although its importer could read it."""
-    if isinstance(item, Charge) and item.end <= item.start:
-        return "it ends before it begins"
-    if isinstance(item, Call) and max(item[4:8]) > MOST_TOKENS:
-        return "the tokens of one call are not that many"
-    try:
-        if isinstance(item, Call):
-            f"{item.key}{item.run}{item.model}".encode()
-        elif isinstance(item, Charge):
-            item.key.encode()
-    except UnicodeEncodeError:
-        return "it holds characters that no text can have"
-    return None
-
-
-def _writable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
-def _named(text: str, what: str) -> str:
-    """A name as the books take them; one that is too long or not printable has its digest for a name."""
-    if text == text.strip() and text.isprintable() and 0 < len(text) <= LONGEST_ID:
-        return text
-    return f"{what} sha256:{sha256(text.encode()).hexdigest()}"

@@ -38,10 +38,16 @@ class Packing:
         """Begin to compress."""
         self._done = self._thread.submit(self._pack)
 
+    def opened_again(self) -> IO[bytes]:
+        """The same file once more, to be read from its beginning beside other readers."""
+        again = Path(self._path).open("rb")  # noqa: SIM115  # for the caller to close
+        if os.path.samestat(os.fstat(again.fileno()), os.fstat(self._stream.fileno())):
+            return again
+        again.close()
+        raise Unavailable(f"{self._path} was replaced while it was read: import it again")
+
     def _pack(self) -> None:
-        with Path(self._path).open("rb") as again:  # the other reader has a place of its own in the file
-            if not os.path.samestat(os.fstat(again.fileno()), os.fstat(self._stream.fileno())):
-                raise Unavailable(f"{self._path} was replaced while it was read: import it again")
+        with self.opened_again() as again:
             packing = zlib.compressobj(1)
             while (part := again.read(PART)) and not self._stop.is_set():
                 self._packed.write(packing.compress(part))

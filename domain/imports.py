@@ -13,7 +13,7 @@ from .lines import Changed, Line, changed_by
 from .money import plain
 from .period import as_text, text_of
 from .run import Nothing, require_room
-from .tokens import Tokens
+from .tokens import Tokens, sum_of
 
 
 class Reports(Protocol):
@@ -108,14 +108,13 @@ class Imported(Aggregate):
 
 def _require_room(changed: Changed, past: Reports) -> None:
     """Refuse what may make a sum of tokens larger than a figure may be."""
-    tokens: dict[str, list[tuple[int, int, int, int]]] = {}
+    calls: dict[str, list[Line]] = {}
     for line in (*changed.new, *(now for now, _ in changed.restated)):
         if line.run is not None:
-            tokens.setdefault(line.run, []).append(line.tokens)
-    before = past.sums(tokens)
-    for run, said in tokens.items():
-        added = Tokens(*map(sum, zip(*said, strict=True)))
-        require_room(f"run '{run}'", added.plus(before.get(run, Tokens())))
+            calls.setdefault(line.run, []).append(line)
+    before = past.sums(calls)
+    for run, lines in calls.items():
+        require_room(f"run '{run}'", sum_of(lines).plus(before.get(run, Tokens())))
 
 
 def _fact(line: Line) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Tokens(NamedTuple):
@@ -16,6 +16,16 @@ class Tokens(NamedTuple):
     def plus(self, other: "Tokens", sign: int = 1) -> "Tokens":
         """The sum, class by class."""
         return Tokens(*(a + sign * b for a, b in zip(self, other, strict=True)))
+
+
+def sum_of(counted: Sequence[Any]) -> Tokens:
+    """What several come to that have tokens of each class."""
+    return Tokens(
+        sum(each.input_tokens for each in counted),
+        sum(each.output_tokens for each in counted),
+        sum(each.cache_read_tokens for each in counted),
+        sum(each.cache_write_tokens for each in counted),
+    )
 
 
 class Reported(NamedTuple):

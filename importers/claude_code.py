@@ -5,9 +5,11 @@ are known by `message.id` alone: the API gives each answer its own, so a `reques
 and differs where a side question replays an answer. Answers of other servers may break that, which is told.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct, field
@@ -23,7 +25,7 @@ OTHER_TYPES = ("file-history-snapshot", "queue-operation")
 """Types of lines that say nothing of their session."""
 OF_THE_API = ("message", "message_start", "message_delta")
 """Types of entries of the API itself, as a program kept them: a file that begins with one is no session's."""
-HELD = 20_000
+HELD = 10_000
 """Answers that are held until all their copies are seen; copies farther apart are given one by one."""
 
 
@@ -89,8 +91,7 @@ def read(file: File) -> Items:
         if wrong := log.take(entry):
             yield wrong
         if len(log.held) >= HELD:
-            yield from log.held.values()
-            log.forget()
+            yield from log.oldest()
     yield from log.held.values()
     yield from log.remarks()
 
@@ -103,10 +104,11 @@ class _Log:
         self._requests: dict[str, str] = {}
         self._unanswered = self._ambiguous = 0
 
-    def forget(self) -> None:
-        """Start with the next answers."""
-        self.held.clear()
-        self._requests.clear()
+    def oldest(self) -> Iterator[Call]:
+        """Let go of the half that was met first: copies of an answer mostly stand together."""
+        for held in list(islice(self.held, max(1, HELD // 2))):
+            self._requests.pop(held[0], None)
+            yield self.held.pop(held)
 
     def take(self, entry: Entry) -> Unreadable | None:
         """Keep what a line says, or tell why it cannot be read."""

@@ -48,6 +48,11 @@ class File:
         """A file in memory."""
         return cls(name, io.BytesIO(content))
 
+    @property
+    def place(self) -> int:
+        """How far it was read."""
+        return self._stream.tell()
+
     @cached_property
     def head(self) -> bytes:
         """Its beginning."""

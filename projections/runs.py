@@ -6,11 +6,11 @@ changed them, so that what they were as of any position is one look-up.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from ..domain.tokens import Bill, Reported, Sum, Tokens
+from ..domain.tokens import Bill, Reported, Sum, Tokens, sum_of
 from . import topics
 from .many import batches
 
@@ -114,7 +114,7 @@ class Fold:
             "INSERT INTO cost_dispatch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             [(run, row.id, position, *_named_still(row, known.get(row.id))[1:]) for row in said],
         )
-        tokens = before.tokens.plus(_tokens_of(said)).plus(_tokens_of(was), -1)
+        tokens = before.tokens.plus(sum_of(said)).plus(sum_of(was), -1)
         running = before.running + sum(row.running for row in said) - sum(stood.running for stood in was)
         self.connection.execute(
             "INSERT INTO cost_total VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -222,15 +222,6 @@ class Standing(NamedTuple):
     def tokens(self) -> Tokens:
         """Its tokens by class."""
         return Tokens(*self[2:6])
-
-
-def _tokens_of(rows: "Sequence[Row] | Sequence[Standing]") -> Tokens:
-    return Tokens(
-        sum(row.input_tokens for row in rows),
-        sum(row.output_tokens for row in rows),
-        sum(row.cache_read_tokens for row in rows),
-        sum(row.cache_write_tokens for row in rows),
-    )
 
 
 def standing(connection: sqlite3.Connection, run: int, ids: list[str]) -> dict[str, Standing]:

@@ -17,7 +17,7 @@ from clocks import Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mecris.books import Books
+from mecris.books import Books, importing
 from mecris.domain import commands as c
 from mecris.domain.errors import MecrisError, PayloadRefused, RuleRefused, Unavailable
 from mecris.domain.lines import Line, better, changed_by
@@ -1112,3 +1112,39 @@ def test_all_days_outside_is_said_too(books: Books, put: Put) -> None:
     answer = books.import_file(put("a.csv", csv("2025-08-01,5,a,groq,export,realtime")))
     assert answer["readings"] == 0
     assert "1 bucket outside cycle 1: left out of it" in answer["remarks"]
+
+
+# -- large files -------------------------------------------------------------------------------------------------
+
+CUT_OFF = f'#!/bin/sh\n"{sys.executable}" "$@" | head -c "$BYTES"\n'
+
+
+@pytest.mark.parametrize("given", [None, 0, 5, 1_200_000], ids=["all of it", "nothing", "half a length", "a batch"])
+def test_a_file_that_another_process_reads_ahead_says_the_same_however_far_that_comes(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int | None
+) -> None:
+    lines = [claude_line(f"m{n}", n, session=f"s{n % 3}") for n in range(12_000)]
+    path = put("log.jsonl", jsonl(*lines, {"timestamp": "no", "message": {"usage": {}}}))
+    alone = september(tmp_path / "alone.db")
+    alone.import_file(path)
+    monkeypatch.setattr(importing, "LARGE", 0)
+    if given is not None:
+        reader = put("reader", CUT_OFF.encode())
+        reader.chmod(0o700)
+        monkeypatch.setenv("BYTES", str(given))
+        monkeypatch.setattr(sys, "executable", str(reader))
+    told: list[int] = []
+    beside = september(tmp_path / "beside.db")
+    answer = beside.import_file(path, progress=told.append)
+    assert (answer["new"], answer["unreadable"], told[-1]) == (12_000, 1, path.stat().st_size)
+    assert told == sorted(told)
+    assert beside.runs() == alone.runs()
+    assert beside.status(1)["totals"] == alone.status(1)["totals"]
+
+
+def test_a_large_file_that_is_refused_is_refused_for_the_same_reason(
+    books: Books, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "LARGE", 0)
+    with pytest.raises(PayloadRefused, match="this is not JSON: Expecting"):
+        books.import_file(put("cost.json", b"[1, 2"), format="litellm")
