@@ -24,7 +24,7 @@ class Shape:
     """What an importer looks at of an entry, as the fields of a struct; all else is passed over without making it.
 
     Values of other types than the struct says are in its fields as they are, for the importer to refuse. An entry that is no
-    object is given as it is.
+    object is given as it is. All of the line must be JSON, but a number that nobody looks at may have more digits than Python reads.
     """
 
     def __init__(self, kind: type[msgspec.Struct]) -> None:

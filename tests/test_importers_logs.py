@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_importers import told
 
 from benchmarks.logs import claude_code_log, litellm_rows
-from mecris.importers import claude_code, litellm
+from mecris.importers import claude_code, jsonl, litellm
 from mecris.importers.formats import recognised
 from mecris.importers.kinds import Call, Unreadable
 from mecris.importers.reading import File
@@ -137,3 +139,51 @@ def test_a_field_of_a_table_may_be_as_long_as_a_prompt() -> None:
 )
 def test_what_is_of_no_format_is_recognised_by_none(content: bytes) -> None:
     assert recognised(File.of(content)) == []
+
+
+# -- a law -------------------------------------------------------------------------------------------------------
+
+FIELDS = (
+    "message", "usage", "id", "model", "sessionId", "timestamp", "requestId", "uuid", "isSidechain", "isApiErrorMessage", "costUSD",
+    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation", "cache_creation_input_tokens", "speed",
+    "request_id", "spend", "startTime", "prompt_tokens", "completion_tokens", "metadata", "usage_object", "prompt_tokens_details",
+    "cached_tokens", "cache_hit", "team_id", "data", "other",
+)  # fmt: skip
+numbers = st.sampled_from(
+    ["0", "7", "-1", "1.50", "7.0", "1e-7", "1E400", "9" * 30, "NaN", "01", "-0.0", "0." + "1" * 70]
+)
+words = st.sampled_from(
+    ['""', '"1.5"', '"nan"', '"2025-09-01T10:00:00Z"', '"a\\ud800"', '"a\tb"', '"\\u00e9"', '"x"', '"True"', '"{}"']
+)
+plain_values = st.one_of(numbers, words, st.sampled_from(["null", "true", "false", "[]", "{}", '["x"]', "tru"]))
+documents = st.recursive(
+    plain_values,
+    lambda inner: st.lists(st.tuples(st.sampled_from(FIELDS), inner), max_size=8).map(
+        lambda fields: "{" + ", ".join(f'"{name}": {value}' for name, value in fields) + "}"
+    ),
+    max_leaves=20,
+)
+CALLS = {
+    claude_code: '"sessionId": "s", "uuid": "u", "timestamp": "2025-09-01T10:00:00Z", "message": {"id": "m", "usage": {"input_tokens": 1, %s}}, %s',
+    litellm: '"request_id": "r", "spend": 0.10, "startTime": "2025-09-01T10:00:00Z", "prompt_tokens": 9, "metadata": {"usage_object": {%s}}, %s',
+}
+
+
+@given(
+    st.sampled_from([claude_code, litellm]), st.tuples(*[st.tuples(st.sampled_from(FIELDS), documents)] * 2), st.booleans()
+)  # fmt: skip
+@settings(max_examples=600)
+def test_a_line_that_is_read_in_its_shape_says_what_it_says_when_it_is_read_whole(
+    importer: Any, more: tuple[tuple[str, str], ...], is_whole: bool
+) -> None:
+    line = "{" + CALLS[importer] % tuple(f'"{name}": {value}' for name, value in more) + "}"
+    content = (line if is_whole else more[0][1]).encode("utf-8", "replace") + b"\n"
+    shape = claude_code.LINE if importer is claude_code else litellm.ROW
+
+    def items() -> list[str]:
+        return [repr(item) for item in importer.read(File.of(content, "log"))]
+
+    with pytest.MonkeyPatch.context() as patch:
+        fast = items()
+        patch.setattr(shape, "read", lambda raw: shape.of(jsonl._read(raw)))
+        assert fast == items()
