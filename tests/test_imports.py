@@ -700,3 +700,17 @@ def test_all_days_outside_is_said_too(books: Books, put: Put) -> None:
     answer = books.import_file(put("a.csv", csv("2025-08-01,5,a,groq,export,realtime")))
     assert answer["readings"] == 0
     assert "1 bucket outside cycle 1: left out of it" in answer["remarks"]
+
+
+def test_a_file_that_changes_while_it_is_read_records_nothing(books: Books, put: Put) -> None:
+    path = put("a.csv", csv("2025-09-01,5,a,groq,export,realtime"))
+    before = books.position
+
+    def still_written(_: int) -> None:
+        with path.open("ab") as stream:
+            stream.write(b"\n2025-09-02,6,b,groq,export,realtime")
+
+    with pytest.raises(Unavailable, match="changed while it was read"):
+        books.import_file(path, progress=still_written)
+    assert books.position == before
+    assert books.import_file(path)["recorded"]
