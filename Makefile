@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := domain importers store projections notifiers books servers servers/rest servers/mcp cli
 
-.PHONY: help demo test check fuzz bench docs format clean
+.PHONY: help demo test check fuzz simulate bench docs format clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -46,6 +46,11 @@ docs: .venv/installed ## Generate the reference pages
 fuzz: .venv/installed ## Feed every importer 20,000 inputs that nobody wrote
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'atheris>=2.3'
 	$(BIN)/python tests/fuzz_importers.py
+
+simulate: .venv/installed ## Run thousands of seeds with crashes, duplicates and races; SEED=N runs one again
+	@PYTHONPATH=tests $(BIN)/python -m simulation $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(STEPS),--steps $(STEPS)) \
+		$(if $(STORE),--store $(STORE)) $(if $(BROKEN),--broken '$(BROKEN)')
 
 bench: .venv/installed ## Measure, side by side in one run, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -60,14 +60,14 @@ class _Rehearsed(Exception):
 
 def import_file(books: "Books", path: str, asked: Asked, by: str | None, progress: Progress | None) -> Answer:
     """Import one file; the same file again records nothing."""
-    with _opened(path) as (stream, mtime):
+    with _opened(path) as (stream, mtime, require_unchanged):
         digest, size = _digest(stream)
         file = File(writable(Path(path).name), stream)
         with Packing(path, stream) as packing:
             work = _Work(
                 file, digest, size, asked.exported_at or mtime, books.now(), asked, packing=packing, progress=progress
             )
-            return _done(books, work, by)
+            return _done(books, work, by, require_unchanged)
 
 
 def retry(books: "Books", kept: imports.Kept, by: str | None) -> Answer:
@@ -91,25 +91,35 @@ def tell(books: "Books", report: str, by: str | None) -> Answer:
     return books.together(work, by)
 
 
-def _done(books: "Books", work: "_Work", by: str | None) -> Answer:
+def _done(
+    books: "Books", work: "_Work", by: str | None, require_unchanged: Callable[[], None] = lambda: None
+) -> Answer:
+    def checked(connection: sqlite3.Connection, hand: "Hand") -> Answer:
+        answer = work(connection, hand)
+        require_unchanged()  # while nothing of it is written yet
+        return answer
+
     try:
-        return books.together(work, by)
+        return books.together(checked, by)
     except _Rehearsed as rehearsed:
         return rehearsed.answer
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[tuple[IO[bytes], datetime]]:
-    """A regular file, and when it was changed last; refuses one that changes while it is read."""
+def _opened(path: str) -> Iterator[tuple[IO[bytes], datetime, Callable[[], None]]]:
+    """A regular file, when it was changed last, and what refuses it if it has changed since."""
     try:
         with Path(path).open("rb") as stream:
             before = os.fstat(stream.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise Unavailable(f"{path} is not a file: name the files, or watch the folder with --watch")
-            yield stream, datetime.fromtimestamp(before.st_mtime, UTC)
-            after = os.fstat(stream.fileno())
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                raise Unavailable(f"{path} changed while it was read: import it again")
+
+            def require_unchanged() -> None:
+                after = os.fstat(stream.fileno())
+                if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                    raise Unavailable(f"{path} changed while it was read: import it again")
+
+            yield stream, datetime.fromtimestamp(before.st_mtime, UTC), require_unchanged
     except OSError as error:
         raise Unavailable(f"{path} cannot be read ({error.strerror or error}): check the path") from error
 

@@ -159,8 +159,14 @@ class File:
             self._holder = get_ident()
             return self._writer
         except BaseException:
+            self._drop_what_was_begun()
             self._turn.release()
             raise
+
+    def _drop_what_was_begun(self) -> None:
+        """Whoever was interrupted just as the transaction began would hold the books for as long as the program lives."""
+        if self._writer is not None and self._writer.in_transaction:
+            self._writer.rollback()
 
     def _put_pen_down(self, written: bool) -> None:
         connection = self._writer

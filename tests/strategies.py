@@ -244,7 +244,7 @@ class World:
 
     def __init__(self, scene: Scene) -> None:
         zone = ZoneInfo(scene.timezone)
-        self.scene = scene
+        self.scene, self.target = scene, scene.target
         self.begins = datetime.combine(FIRST, time(), zone).astimezone(UTC)
         midnight = datetime.combine(LAST + timedelta(days=1), time(), zone).astimezone(UTC)
         self.ends = midnight - timedelta(microseconds=1)  # a day ends before the next begins

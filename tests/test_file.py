@@ -323,6 +323,33 @@ def test_books_that_are_taken_away_while_open_are_not_made_anew(tmp_path: Path) 
     assert not path.exists(), "an empty file would become new, empty books"
 
 
+class InterruptedOnce(sqlite3.Connection):
+    """Ctrl-C arrives just as a write begins."""
+
+    times = 1
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:  # type: ignore[override]
+        done = super().execute(sql, *parameters)
+        if sql == "BEGIN IMMEDIATE" and InterruptedOnce.times:
+            InterruptedOnce.times -= 1
+            raise KeyboardInterrupt
+        return done
+
+
+def test_whoever_is_interrupted_as_a_write_begins_does_not_keep_the_books(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=1)
+    with Books.open(tmp_path / "books.db") as books, Books.open(tmp_path / "books.db") as other:
+        with monkeypatch.context() as patched:
+            connect = sqlite3.connect
+            patched.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=InterruptedOnce, **k))
+            with pytest.raises(KeyboardInterrupt):
+                books.handle(order)
+        assert other.handle(order)["position"] == 1
+        assert books.handle(order)["position"] == 2
+
+
 def test_books_that_could_not_be_opened_leave_nothing_open(tmp_path: Path) -> None:
     path = made(tmp_path / "books.db")
     by_hand(path, "PRAGMA user_version = 99")

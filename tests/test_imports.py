@@ -1148,3 +1148,17 @@ def test_a_large_file_that_is_refused_is_refused_for_the_same_reason(
     monkeypatch.setattr(importing, "LARGE", 0)
     with pytest.raises(PayloadRefused, match="this is not JSON: Expecting"):
         books.import_file(put("cost.json", b"[1, 2"), format="litellm")
+
+
+def test_a_file_that_changes_while_it_is_read_records_nothing(books: Books, put: Put) -> None:
+    path = put("a.csv", csv("2025-09-01,5,a,groq,export,realtime"))
+    before = books.position
+
+    def still_written(_: int) -> None:
+        with path.open("ab") as stream:
+            stream.write(b"\n2025-09-02,6,b,groq,export,realtime")
+
+    with pytest.raises(Unavailable, match="changed while it was read"):
+        books.import_file(path, progress=still_written)
+    assert books.position == before
+    assert books.import_file(path)["recorded"]
