@@ -19,7 +19,7 @@ from ..domain.errors import Unauthenticated
 from ..domain.ids import ACCESS
 from ..domain.period import When, as_text, from_text, time_text
 from ..projections import access
-from ..store.file import File
+from ..store.connection import Store
 from ..store.mapper import EventMapper
 from .answers import Answer
 from .moments import Asked, Moment
@@ -82,7 +82,7 @@ def _shown(moment: str | None) -> str | None:
 class Doorkeeper:
     """Knows the tokens as they stand in the log: one that was revoked a moment ago, anywhere, opens nothing."""
 
-    def __init__(self, file: File, clock: Callable[[], datetime]) -> None:
+    def __init__(self, file: Store, clock: Callable[[], datetime]) -> None:
         self.file, self.clock = file, clock
         self._version = 0
         self._by_handle: dict[str, Token] = {}

@@ -1,7 +1,6 @@
 """Files that people have: read by their importer, kept as evidence, and turned into readings and dispatches in one write."""
 
 import os
-import sqlite3
 import stat
 import zlib
 from collections import Counter
@@ -24,6 +23,7 @@ from ..importers.formats import FORMATS, recognised
 from ..importers.kinds import WRONG_SHAPE, Call, Charge, Item, Look, Remark, Report, Unreadable
 from ..importers.reading import File
 from ..projections import follow, imports, ledger
+from ..store.connection import Connection
 from .answers import Answer
 from .telling import Evidence, Told, tell_cycles, tell_look
 
@@ -186,7 +186,7 @@ class _Work:
         self.told = Told()
         self._prices: Prices | None = None
 
-    def __call__(self, connection: sqlite3.Connection, hand: "Hand") -> Answer:
+    def __call__(self, connection: Connection, hand: "Hand") -> Answer:
         """Do it, and say what came of it."""
         follow.catch_up(connection)
         self._require_cycle(connection)
@@ -204,7 +204,7 @@ class _Work:
             raise _Rehearsed(answer)
         return answer
 
-    def _require_cycle(self, connection: sqlite3.Connection) -> None:
+    def _require_cycle(self, connection: Connection) -> None:
         if self.asked.cycle_id is not None and ledger.cycle(connection, self.asked.cycle_id) is None:
             raise NotFound(
                 f"there is no cycle {self.asked.cycle_id}: `mecris budget cycle list` shows those there are",
@@ -243,7 +243,7 @@ class _Work:
 
     # -- lines ----------------------------------------------------------------------------------------------------
 
-    def _take_in(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
+    def _take_in(self, connection: Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
         items = self._told_apart(_items(importer, self.file), connection, hand, report)
         while batch := list(islice(items, BATCH)):
             order = c.ImportLines(
@@ -267,7 +267,7 @@ class _Work:
                 self.file.told()
 
     def _told_apart(
-        self, items: Iterator[Item], connection: sqlite3.Connection, hand: "Hand", report: Report
+        self, items: Iterator[Item], connection: Connection, hand: "Hand", report: Report
     ) -> Iterator[Line]:
         """The lines among what a file says; the rest is taken down on the way."""
         exported = as_text(self.exported_at)
@@ -330,7 +330,7 @@ class _Work:
 
     # -- evidence -------------------------------------------------------------------------------------------------
 
-    def _keep(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
+    def _keep(self, connection: Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
         order = c.FileEvidence(
             sha256=self.digest,
             size=self.size,
@@ -350,7 +350,7 @@ class _Work:
         self.packed.seek(0)
         parts = iter(lambda: self.packed.read(PART), b"")
         connection.executemany(
-            "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?)",
+            "INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             ((self.digest, number, part) for number, part in enumerate(parts)),
         )
 

@@ -4,7 +4,6 @@ Of several reports that see the same money (the same type and provider) one is c
 says of itself before what is an estimate, and after what a person recorded under another name.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +19,7 @@ from ..importers.kinds import Report as Said
 from ..projections import follow, imports, ledger
 from ..projections.ledger import AsOf
 from ..store import positions
+from ..store.connection import Connection
 from .answers import to_json
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Standing(NamedTuple):
 
 
 def tell_look(
-    connection: sqlite3.Connection, hand: "Hand", report: Said, look: Look, at: datetime, cycle_id: int | None
+    connection: Connection, hand: "Hand", report: Said, look: Look, at: datetime, cycle_id: int | None
 ) -> Told:
     """Record a figure that stands for a whole cycle, in the cycle that its moment falls in."""
     follow.catch_up(connection)
@@ -92,7 +92,7 @@ def tell_look(
     return told
 
 
-def _cycle_of(connection: sqlite3.Connection, at: datetime, cycle_id: int | None) -> ledger.Cycle:
+def _cycle_of(connection: Connection, at: datetime, cycle_id: int | None) -> ledger.Cycle:
     cycles = ledger.cycles(connection, positions.head(connection).position)
     found = [cycle for cycle in cycles if _is_about(cycle, at, cycle_id)]
     if len(found) == 1:
@@ -110,7 +110,7 @@ def _is_about(cycle: ledger.Cycle, at: datetime, cycle_id: int | None) -> bool:
 
 
 def tell_cycles(
-    connection: sqlite3.Connection, hand: "Hand", name: str, cycle_id: int | None, evidence: Evidence, now: datetime
+    connection: Connection, hand: "Hand", name: str, cycle_id: int | None, evidence: Evidence, now: datetime
 ) -> Told:
     """Bring the readings of every cycle that a report touches to what its lines come to."""
     follow.catch_up(connection)
@@ -177,7 +177,7 @@ def _figures(
 
 
 def _tell(
-    connection: sqlite3.Connection,
+    connection: Connection,
     hand: "Hand",
     cycle: ledger.Cycle,
     wanted: list[tuple[imports.Report, dict[datetime, Decimal]]],
@@ -201,7 +201,7 @@ def _tell(
         hand(c.Reconcile(cycle_id=cycle.id))
 
 
-def _made(connection: sqlite3.Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None) -> bool:
+def _made(connection: Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None) -> bool:
     """Is a source made of this report?"""
     if source is None:
         return False
@@ -209,9 +209,7 @@ def _made(connection: sqlite3.Connection, cycle: ledger.Cycle, report: imports.R
     return payload is not None and payload.startswith(to_json({"report": report.name})[:-1])
 
 
-def _require_ours(
-    connection: sqlite3.Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None
-) -> None:
+def _require_ours(connection: Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None) -> None:
     """A source that a person, or another report, recorded is not this report's to retract."""
     if source is not None and not _made(connection, cycle, report, source):
         raise RuleRefused(
@@ -221,7 +219,7 @@ def _require_ours(
         )
 
 
-def _sources(connection: sqlite3.Connection, cycle: ledger.Cycle) -> dict[str, Source]:
+def _sources(connection: Connection, cycle: ledger.Cycle) -> dict[str, Source]:
     """The sources of a cycle that stand, by name."""
     at = AsOf(positions.head(connection).position)
     return {source.name: source for source in ledger.sources(connection, cycle, at)}
@@ -233,7 +231,7 @@ def _is_seen(sources: Iterable[Source], type: str, provider: str, ours: set[str]
 
 
 def _bring(
-    connection: sqlite3.Connection,
+    connection: Connection,
     hand: "Hand",
     cycle: ledger.Cycle,
     report: imports.Report,
@@ -277,7 +275,7 @@ def _bring(
     return bool(wrong or missing)
 
 
-def _standing(connection: sqlite3.Connection, cycle: ledger.Cycle, known: Source) -> Iterator[Standing]:
+def _standing(connection: Connection, cycle: ledger.Cycle, known: Source) -> Iterator[Standing]:
     readings = ledger.Readings(connection, cycle, AsOf(positions.head(connection).position))
     for id, reading, retracted in readings.all():
         if id == source_id(cycle.id, known.number) and not retracted:

@@ -1,7 +1,6 @@
 """The read model of imports: files that are kept as evidence, the lines of reports, and what they come to by day."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from ..domain.lines import Line
 from ..domain.money import EXACT, plain
 from ..domain.period import from_text
+from ..store.connection import Connection
 from . import topics
 
 TABLES = {
@@ -24,17 +24,21 @@ TABLES = {
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, provider TEXT NOT NULL, account TEXT NOT NULL, source TEXT NOT NULL,
         type TEXT NOT NULL, estimate INTEGER NOT NULL, exported_at TEXT NOT NULL)""",
     "import_line": """(
-        report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT,
+        report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT,
         run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
         cache_write_tokens INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (report, key)) WITHOUT ROWID""",
     "import_bucket": """(
-        report INTEGER NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT NOT NULL, lines INTEGER NOT NULL,
-        PRIMARY KEY (report, end, start)) WITHOUT ROWID""",
+        report INTEGER NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT NOT NULL, lines INTEGER NOT NULL,
+        PRIMARY KEY (report, ends, begins)) WITHOUT ROWID""",
 }
 INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
 IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
-_LINE = "key, rank, start, end, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
+_LINE = "key, rank, begins, ends, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
 _NOTHING = (Decimal(0), 0)
+_PUT = f"""
+INSERT INTO import_line VALUES ({", ".join("?" * 13)}) ON CONFLICT (report, key) DO UPDATE SET {
+    ", ".join(f"{name} = excluded.{name}" for name in (*_LINE.split(", ")[1:], "position"))
+}"""
 AT_ONCE = 500
 """Keys that one look-up asks for."""
 
@@ -42,7 +46,7 @@ AT_ONCE = 500
 class Fold:
     """Takes files and lines into the tables, event by event."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.handlers = {"evidence-filed.v1": self.filed, "lines-imported.v1": self.imported}
 
@@ -62,11 +66,11 @@ class Fold:
             ),
         )  # fmt: skip
         self.connection.execute(
-            "UPDATE import_report SET exported_at = max(exported_at, ?) WHERE name = ?",
-            (event["exported_at"], event["report"]),
+            "UPDATE import_report SET exported_at = ? WHERE name = ? AND exported_at < ?",
+            (event["exported_at"], event["report"], event["exported_at"]),
         )
         rows = [(position, line, reason) for line, reason in get("unreadable", ())]
-        self.connection.executemany("INSERT OR IGNORE INTO import_unreadable VALUES (?, ?, ?)", rows)
+        self.connection.executemany("INSERT INTO import_unreadable VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
 
     def imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
@@ -83,30 +87,30 @@ class Fold:
                 before = ("" if run is not None else began, ended)
                 moved, count = sums.get(before, _NOTHING)
                 sums[before] = EXACT.subtract(moved, Decimal(was)), count - 1
-        self.connection.executemany(
-            "INSERT OR REPLACE INTO import_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-        )
+        self.connection.executemany(_PUT, rows)
         for (start, end), (moved, count) in sums.items():
             self._move(report, start, end, moved, count)
 
     def _move(self, report: int, start: str, end: str, moved: Decimal, count: int) -> None:
         """A bucket whose last line went elsewhere is none."""
         found = self.connection.execute(
-            "SELECT usd, lines FROM import_bucket WHERE report = ? AND end = ? AND start = ?", (report, end, start)
+            "SELECT usd, lines FROM import_bucket WHERE report = ? AND ends = ? AND begins = ?", (report, end, start)
         ).fetchone()
         usd, lines = (EXACT.add(Decimal(found[0]), moved), found[1] + count) if found else (moved, count)
         self.connection.execute(
-            "INSERT OR REPLACE INTO import_bucket VALUES (?, ?, ?, ?, ?)", (report, start, end, plain(usd), lines)
+            "INSERT INTO import_bucket VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (report, ends, begins) DO UPDATE SET usd = excluded.usd, lines = excluded.lines",
+            (report, start, end, plain(usd), lines),
         )
         if not lines:
             self.connection.execute(
-                "DELETE FROM import_bucket WHERE report = ? AND end = ? AND start = ?", (report, end, start)
+                "DELETE FROM import_bucket WHERE report = ? AND ends = ? AND begins = ?", (report, end, start)
             )
 
     def _report(self, position: int, event: dict[str, Any]) -> int:
         self.connection.execute(
             "INSERT INTO import_report VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
-            "SET exported_at = max(exported_at, excluded.exported_at)",
+            "SET exported_at = excluded.exported_at WHERE import_report.exported_at < excluded.exported_at",
             (
                 position, event["report"], event["provider"], event["account"], event["source"], event["type"],
                 int(event.get("estimate", False)), event["exported_at"],
@@ -119,7 +123,7 @@ class Fold:
 class Lines:
     """What was imported of one report."""
 
-    def __init__(self, connection: sqlite3.Connection, report: str) -> None:
+    def __init__(self, connection: Connection, report: str) -> None:
         self.connection, self.report = connection, report
 
     def lines(self, keys: Iterable[str]) -> Mapping[str, Line]:
@@ -165,7 +169,7 @@ class Report(NamedTuple):
         return f"{self.source} ({self.account})" if self.account else self.source
 
 
-def reports(connection: sqlite3.Connection) -> list[Report]:
+def reports(connection: Connection) -> list[Report]:
     """Every report, by name."""
     rows = connection.execute("SELECT * FROM import_report ORDER BY name")
     return [
@@ -182,10 +186,10 @@ class Bucket(NamedTuple):
     usd: Decimal
 
 
-def buckets(connection: sqlite3.Connection, report: int) -> list[Bucket]:
+def buckets(connection: Connection, report: int) -> list[Bucket]:
     """The buckets of a report, in the order in which they end."""
     rows = connection.execute(
-        "SELECT start, end, usd FROM import_bucket WHERE report = ? ORDER BY end, start", (report,)
+        "SELECT begins, ends, usd FROM import_bucket WHERE report = ? ORDER BY ends, begins", (report,)
     )
     return [Bucket(from_text(start) if start else None, from_text(end), Decimal(usd)) for start, end, usd in rows]
 
@@ -210,14 +214,14 @@ class Kept(NamedTuple):
     cycle_id: int | None
 
 
-def files(connection: sqlite3.Connection, position: int) -> list[Kept]:
+def files(connection: Connection, position: int) -> list[Kept]:
     """Every file, in the order recorded; of one that was read again by a newer importer, each time."""
     return [
         Kept(*row) for row in connection.execute("SELECT * FROM import_file WHERE id <= ? ORDER BY id", (position,))
     ]
 
 
-def kept(connection: sqlite3.Connection, digest: str, report: str) -> Kept | None:
+def kept(connection: Connection, digest: str, report: str) -> Kept | None:
     """A file by its digest, as it was read last for a report."""
     found = connection.execute(
         "SELECT * FROM import_file WHERE sha256 = ? AND report = ? ORDER BY id DESC LIMIT 1", (digest, report)
@@ -225,6 +229,6 @@ def kept(connection: sqlite3.Connection, digest: str, report: str) -> Kept | Non
     return None if found is None else Kept(*found)
 
 
-def unreadable(connection: sqlite3.Connection, file: int) -> list[tuple[int, str]]:
+def unreadable(connection: Connection, file: int) -> list[tuple[int, str]]:
     """The lines of a file that could not be read, and why."""
     return list(connection.execute("SELECT line, reason FROM import_unreadable WHERE file = ? ORDER BY line", (file,)))

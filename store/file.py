@@ -22,6 +22,8 @@ CACHE = -16384
 class File:
     """The books in one SQLite file. Safe to share between threads."""
 
+    kind = "sqlite"
+
     def __init__(self, path: str) -> None:
         self.where = path
         self._readers: deque[sqlite3.Connection] = deque()
@@ -177,6 +179,26 @@ class File:
         finally:
             self._holder = None
             self._turn.release()
+
+    @contextmanager
+    def beside(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose `main` is an empty private database, and whose `live` are these books, to be read."""
+        with told(self.where):
+            connection = sqlite3.connect("file:", uri=True, isolation_level=None)
+            try:
+                connection.execute("ATTACH ? AS live", (address(self.where, "ro"),))
+                connection.execute("BEGIN")
+                yield connection
+                connection.execute("ROLLBACK")
+            finally:
+                connection.close()
+
+    def count_on(self, connection: sqlite3.Connection, table: str) -> None:
+        """Nothing is to be done: SQLite looks for the greatest number itself."""
+
+    def grant(self, role: str) -> None:
+        """Refused: who may do what with a file is the operating system's to say."""
+        raise Unavailable(f"{self.where} is a file, and knows no roles: set its permissions")
 
     def tidy(self) -> None:
         """After one very large write: move it out of the write-ahead log, for which every small one would pay."""
