@@ -146,7 +146,7 @@ class Doorkeeper:
         with self.file.pen() as connection:
             connection.executemany(
                 "INSERT INTO token_uses VALUES (?, ?) ON CONFLICT (name) DO UPDATE "
-                "SET last_used_at = max(last_used_at, excluded.last_used_at)",
+                "SET last_used_at = excluded.last_used_at WHERE token_uses.last_used_at < excluded.last_used_at",
                 [(name, as_text(at)) for name, at in new.items()],
             )
         self._noted.update(new)

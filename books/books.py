@@ -191,6 +191,12 @@ class Books:
         """What the clock of these books shows."""
         return self._clock()
 
+    def at(self, moment: datetime) -> Self:
+        """The same books, asked at a moment that does not pass."""
+        return type(self)(
+            self.file, recorded_by=self._recorded_by, via=self._via, clock=lambda: moment, limits=self.limits
+        )
+
     # -- questions ----------------------------------------------------------------------------------------------
 
     def status(

@@ -161,12 +161,12 @@ def _taken_over(columns: Iterable[str]) -> str:
 
 def _compared(source: "Books", target: "Books", end: int) -> int:
     """Ask both for everything there is to ask, as of the end and of moments before; how many answers there were."""
-    compared = 0
+    compared, now = 0, source.now()
+    ours, theirs = source.at(now), target.at(now)
     moments = sorted({end, *(end * n // (PROBES + 1) for n in range(1, PROBES + 1))} - {0})
     for at in moments:
-        for question, ask in _questions(source, at):
-            ours, theirs = to_json(ask(source)), to_json(ask(target))
-            if ours != theirs:
+        for question, ask in _questions(ours, at):
+            if to_json(ask(ours)) != to_json(ask(theirs)):
                 raise Damaged(
                     f"{target.file.where} answers otherwise than {source.file.where}: {question} as of {at}. "
                     "Run `mecris audit replay` on both"
@@ -183,7 +183,7 @@ def _questions(books: "Books", at: int) -> Iterator[Question]:
     yield "cycles", lambda b: b.cycles(as_of=at)
     yield "odometers", lambda b: b.odometers(as_of=at)
     yield "tokens", lambda b: b.tokens(as_of=at)
-    for cycle in (cycle["cycle_id"] for cycle in books.cycles(as_of=at)):
+    for cycle in (cycle["id"] for cycle in books.cycles(as_of=at)):
         yield from _of_cycle(cycle, at)
     for run in (run["run_id"] for run in books.runs(limit=EVERY, as_of=at)):
         yield from _of_run(run, at)

@@ -20,6 +20,8 @@ import pytest
 
 from mecris.cli.main import mecris, run
 
+pytestmark = pytest.mark.sqlite
+
 ROOT = Path(__file__).parent.parent
 README, AGENTS, GUIDE = ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "docs" / "guide.md"
 IMPORTS = ROOT / "docs" / "imports.md"

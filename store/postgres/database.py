@@ -48,7 +48,7 @@ _BEGIN_ASKING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 class Quiet(psycopg.Connection[Any]):
     """A connection that goes with the books that are forgotten, without a word."""
 
-    def __del__(self) -> None:
+    def __del__(self, *_: Any) -> None:
         with suppress(psycopg.Error, AttributeError):  # it may not have come far
             self.close()
 

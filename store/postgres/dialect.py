@@ -24,6 +24,7 @@ FROM budget_source WHERE amount_usd IS NOT NULL GROUP BY cycle_id, type, provide
 PHRASES = (
     (re.compile(r"\s+INDEXED BY \w+"), ""),  # PostgreSQL finds its way by itself
     (re.compile(r"CAST\(state AS TEXT\)"), "convert_from(state, 'UTF8')"),
+    (re.compile(r"^DROP TABLE IF EXISTS \S+$"), r"\g<0> CASCADE"),  # a view of it goes with it
 )
 _PARAMETER = re.compile(r"'[^']*'|\?|(?<![:\w]):(\w+)")
 
