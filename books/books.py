@@ -481,6 +481,11 @@ class Books:
             pass
         return audit.replay(self.file, progress)
 
+    def catch_up(self) -> int:
+        """Bring the read models to the end of the log, as a question does; returns that position."""
+        with self._asking() as ask:
+            return ask.position
+
     def rebuild(self, progress: follow.Progress | None = None) -> int:
         """Throw the read models and snapshots away and make them again from the log; returns the position they have seen."""
         with self.file.pen() as connection:

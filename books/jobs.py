@@ -40,7 +40,8 @@ class Jobs:
                 return first
             now = as_text(self.clock())
             (made,) = connection.execute(
-                "INSERT INTO jobs (kind, cycle_id, status, requested_at, requested_by, via) VALUES ('reconcile', ?, ?, ?, ?, ?) "
+                "INSERT INTO jobs (id, kind, cycle_id, status, requested_at, requested_by, via) "
+                "SELECT coalesce(max(id), 0) + 1, 'reconcile', ?, ?, ?, ?, ? FROM jobs "
                 "RETURNING id",
                 (cycle_id, QUEUED, now, by, self.via),
             ).fetchone()

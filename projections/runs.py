@@ -97,7 +97,7 @@ class Fold:
         if found is not None:
             return found
         made = self.connection.execute(
-            "INSERT INTO cost_run (run_id, position) VALUES (?, ?) RETURNING id", (run_id, position)
+            "INSERT INTO cost_run SELECT coalesce(max(id), 0) + 1, ?, ? FROM cost_run RETURNING id", (run_id, position)
         )
         return int(made.fetchone()[0])
 

@@ -62,9 +62,6 @@ if TYPE_CHECKING:  # a protocol takes a quarter of a millisecond to make, which 
         def beside(self) -> AbstractContextManager[Connection]:
             """A connection whose `main` is an empty private database, and whose `live` are these books, to be read."""
 
-        def count_on(self, connection: Any, table: str) -> None:
-            """After rows came with their numbers: the next one made here gets a number after theirs."""
-
         def grant(self, role: str) -> None:
             """Let a role keep these books, with as little as that needs."""
 

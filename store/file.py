@@ -193,9 +193,6 @@ class File:
             finally:
                 connection.close()
 
-    def count_on(self, connection: sqlite3.Connection, table: str) -> None:
-        """Nothing is to be done: SQLite looks for the greatest number itself."""
-
     def grant(self, role: str) -> None:
         """Refused: who may do what with a file is the operating system's to say."""
         raise Unavailable(f"{self.where} is a file, and knows no roles: set its permissions")

@@ -35,7 +35,9 @@ def test_every_room_is_installed_below_one_name_and_checked() -> None:
     tools = PROJECT["tool"]
     assert {"domain", "store", "projections", "books", "cli"} <= rooms()
     inside = {
-        f"mecris.{path.parent.relative_to(ROOT)}".replace("/", ".") for path in ROOT.glob("*/*/__init__.py") if path.parts[-3] in rooms()
+        f"mecris.{path.parent.relative_to(ROOT)}".replace("/", ".")
+        for path in ROOT.glob("*/*/__init__.py")
+        if path.parts[-3] in rooms()
     }
     assert set(tools["setuptools"]["packages"]) == names | inside
     assert tools["setuptools"]["package-dir"] == {name: name.removeprefix("mecris.") for name in names}

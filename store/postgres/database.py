@@ -244,13 +244,6 @@ class Database:
         if done.statusmessage != "COMMIT":  # a statement failed on the way and was passed over
             raise Unavailable(f"{self.where} did not take what was written: nothing was recorded, try again")
 
-    def count_on(self, connection: Session, table: str) -> None:
-        """After rows came with their numbers: the next one made here gets a number after theirs."""
-        connection.execute(
-            f"SELECT setval(pg_get_serial_sequence(?, 'id'), (SELECT coalesce(max(id), 0) + 1 FROM {table}), false)",
-            (f"{self.address.schema}.{table}",),
-        )
-
     def grant(self, role: str) -> None:
         """Let a role keep these books: append to the log, and own the read models. It can change or delete no event."""
         with self.pen() as session:
