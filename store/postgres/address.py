@@ -2,7 +2,7 @@
 
 import re
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ...domain.errors import Unavailable
 
@@ -36,6 +36,11 @@ def address_of(url: str) -> Address:
         asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
         raise Unavailable("the address of the books is no URL: write postgresql://user@host/database") from None
+    if "@" in parts.path or "#" in url:  # then part of a password would be taken for a host or a name, and be shown
+        raise Unavailable(
+            "the address of the books is no URL: write / as %2F, @ as %40 and # as %23 in user and password, better "
+            "keep the password in ~/.pgpass"
+        )
     schema = next((value for name, value in asked if name == "schema"), SCHEMA)
     if not _NAME.fullmatch(schema) or schema.startswith("pg_"):
         raise Unavailable("the schema of the books is a name of up to 55 letters a-z, digits and _")
@@ -44,7 +49,10 @@ def address_of(url: str) -> Address:
     user, at, hosts = parts.netloc.rpartition("@")
     netloc = f"{user.partition(':')[0]}{at}{hosts}"
     return Address(
-        urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(libpq), "")),
-        schema,
-        urlunsplit(("postgresql", netloc, parts.path, urlencode(public, safe="/"), "")),
+        _url(parts.netloc, parts.path, urlencode(libpq)), schema, _url(netloc, parts.path, urlencode(public, safe="/"))
     )
+
+
+def _url(netloc: str, path: str, query: str) -> str:
+    """With its slashes also where a service says the rest, which `urlunsplit` leaves out."""
+    return f"postgresql://{netloc}{path}{'?' if query else ''}{query}"

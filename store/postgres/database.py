@@ -19,7 +19,7 @@ from psycopg_pool import ConnectionPool
 from ...domain.errors import Unavailable
 from . import schema
 from .address import Address, address_of
-from .faults import LOST, in_our_words
+from .faults import LOST, in_our_words, unreadable
 from .session import Session
 
 PATIENCE = 30
@@ -121,6 +121,8 @@ class Database:
         try:
             raw = Quiet.connect(self.address.url, autocommit=True, **_reach(self.address.url))
             self._configure(raw)
+        except psycopg.ProgrammingError:
+            raise unreadable(self.where) from None
         except psycopg.Error as error:
             raise in_our_words(error, self.where) from error
         return self._session(raw)
