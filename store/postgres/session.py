@@ -45,6 +45,8 @@ class Session:
         """Do one statement for each row."""
         cursor = self.raw.cursor()
         given = list(rows)
+        if given and sql.startswith("INSERT INTO event_chain"):
+            self.appended = given[-1][0]
         try:
             if len(given) == 1:
                 return cursor.execute(translated(sql, self.here, self.live), given[0])
