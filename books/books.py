@@ -516,6 +516,10 @@ class Books:
 
         return restore(self, Path(path), progress)
 
+    def wait(self, position: int, seconds: float) -> int:
+        """Where the log ends, as soon as that is beyond a position, or after so many seconds; whoever wrote there."""
+        return self.file.wait(position, seconds)
+
     @property
     def position(self) -> int:
         """The last position of the log."""

@@ -59,6 +59,13 @@ if TYPE_CHECKING:  # a protocol takes a quarter of a millisecond to make, which 
         def in_hand(self) -> Connection | None:
             """The writing connection, if this thread holds the pen."""
 
+        def wait(self, position: int, seconds: float) -> int:
+            """Where the log ends, as soon as that is beyond a position, or after so many seconds."""
+
+        @property
+        def connections(self) -> int:
+            """How many connections are open."""
+
         def beside(self) -> AbstractContextManager[Connection]:
             """A connection whose `main` is an empty private database, and whose `live` are these books, to be read."""
 

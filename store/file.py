@@ -10,11 +10,13 @@ from time import monotonic, sleep
 from types import TracebackType
 
 from ..domain.errors import NotBooks, Unavailable
-from . import schema
+from . import positions, schema
 from .faults import in_our_words, told
 
 PATIENCE = 30.0
 """Seconds to wait for another writer."""
+POLL = 0.25
+"""Seconds between two looks at a file that others may write."""
 CACHE = -16384
 """SQLite's page cache in KiB, negative as SQLite wants it."""
 
@@ -179,6 +181,21 @@ class File:
         finally:
             self._holder = None
             self._turn.release()
+
+    def wait(self, position: int, seconds: float) -> int:
+        """Where the log ends, as soon as that is beyond a position, or after so many seconds; a file is looked at."""
+        given_up = monotonic() + seconds
+        while True:
+            with self.reading() as connection:
+                end = positions.head(connection).position
+            if end > position or monotonic() >= given_up:
+                return end
+            sleep(min(POLL, seconds))
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open and idle, or write."""
+        return len(self._readers) + (self._writer is not None)
 
     @contextmanager
     def beside(self) -> Iterator[sqlite3.Connection]:

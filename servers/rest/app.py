@@ -17,6 +17,7 @@ from starlette.routing import compile_path
 
 from ...books import Books
 from ...domain.errors import MecrisError
+from ..news import News
 from ..queue import Queue
 from .budget import router as budget
 from .calls import BEARER, Hall, written
@@ -58,7 +59,7 @@ def application(
         redirect_slashes=False,
     )
     app.state.closing = asyncio.Event()
-    app.state.hall = Hall(books, Queue(books), notify, CapacityLimiter(ALERTS), CapacityLimiter(PROOFS))
+    app.state.hall = Hall(books, Queue(books), News(books), notify, CapacityLimiter(ALERTS), CapacityLimiter(PROOFS))
     for router in (budget, cost, odometer, audit, jobs, tokens, _health(books)):
         app.include_router(router)
     app.add_middleware(Heads)
@@ -86,12 +87,14 @@ class Heads:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hall: Hall = app.state.hall
-    worker = asyncio.create_task(_work(app))
+    closing: asyncio.Event = app.state.closing
+    at_work = (_work(app), hall.news.listen(closing), hall.news.follow(closing))
+    working = asyncio.gather(*map(asyncio.create_task, at_work))
     try:
         yield
     finally:
-        app.state.closing.set()
-        await worker
+        closing.set()
+        await working
         await hall.queue.close()
         with suppress(MecrisError):
             await run_in_threadpool(hall.books.note_token_uses)

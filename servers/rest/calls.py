@@ -17,6 +17,7 @@ from ...domain.access import ADMIN, READ, WRITE, Token
 from ...domain.commands import Command
 from ...domain.errors import Forbidden, RuleRefused
 from ...domain.text import name_of
+from ..news import News
 from ..queue import Queue
 from .texts import Moment, Name, When
 
@@ -33,6 +34,7 @@ class Hall(NamedTuple):
 
     books: Books
     queue: Queue
+    news: News
     notify: tuple[str, ...]
     alerts: CapacityLimiter
     proofs: CapacityLimiter

@@ -19,6 +19,7 @@ from psycopg_pool import ConnectionPool
 from ...domain.errors import Unavailable
 from . import schema
 from .address import Address, address_of
+from .ear import Ear
 from .faults import LOST, in_our_words, unreadable
 from .session import Session
 
@@ -67,6 +68,7 @@ class Database:
         self._holder: int | None = None
         self._writer: Session | None = None
         self._closed = False
+        self._ear = Ear(self._connect, self.address.channel)
         self._readers: ConnectionPool[Quiet] = ConnectionPool(
             self.address.url,
             connection_class=Quiet,
@@ -155,6 +157,17 @@ class Database:
         """The writing connection, if this thread holds the pen."""
         return self._writer if self._holder == get_ident() else None
 
+    def wait(self, position: int, seconds: float) -> int:
+        """Where the log ends, as soon as that is beyond a position, or after so many seconds; the database tells it."""
+        self._require_open()
+        return self._ear.wait(position, seconds)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        asking = self._readers.get_stats().get("pool_size", 0)
+        return asking + (self._writer is not None) + self._ear.is_open
+
     @contextmanager
     def beside(self) -> Iterator[Session]:
         """A connection whose `main` is an empty private database, and whose `live` are these books, to be read."""
@@ -169,9 +182,12 @@ class Database:
         finally:
             session.raw.close()
 
-    def _take_reader(self) -> Quiet:
+    def _require_open(self) -> None:
         if self._closed:
             raise Unavailable(f"these books are closed: open {self.where} again")
+
+    def _take_reader(self) -> Quiet:
+        self._require_open()
         try:
             self._readers.open()
             return self._readers.getconn()
@@ -184,8 +200,7 @@ class Database:
     def _take_pen(self) -> Session:
         self._turn.acquire()
         try:
-            if self._closed:
-                raise Unavailable(f"these books are closed: open {self.where} again")
+            self._require_open()
             session = self._begun()
             self._holder = get_ident()
             return session
@@ -262,6 +277,7 @@ class Database:
         with self._turn:
             self._closed = True
             self._drop_writer()
+        self._ear.close()
         self._readers.close()
 
 
