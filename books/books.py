@@ -520,6 +520,11 @@ class Books:
         """Where the log ends, as soon as that is beyond a position, or after so many seconds; whoever wrote there."""
         return self.file.wait(position, seconds)
 
+    def progress(self) -> tuple[int, dict[str, int]]:
+        """Where the log ends, and how far each read model has seen it (-1: it is to be made anew); takes nothing in."""
+        with self.file.reading() as connection:
+            return positions.head(connection).position, follow.positions(connection)
+
     @property
     def position(self) -> int:
         """The last position of the log."""

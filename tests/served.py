@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -31,9 +31,10 @@ class Server:
         self.url = self._url()
 
     def _listen(self) -> None:
-        for line in self.process.stderr or ():
-            self.lines.append(line)
-            self.said.put(line)
+        with suppress(ValueError):  # it was closed, as the server has ended
+            for line in self.process.stderr or ():
+                self.lines.append(line)
+                self.said.put(line)
 
     def _url(self) -> str:
         for _ in range(50):

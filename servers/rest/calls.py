@@ -19,6 +19,7 @@ from ...domain.errors import Forbidden, RuleRefused
 from ...domain.text import name_of
 from ..news import News
 from ..queue import Queue
+from .metrics import Metrics
 from .texts import Moment, Name, When
 
 BEARER = HTTPBearer(auto_error=False, description="A token of `mecris token create`.")
@@ -35,6 +36,7 @@ class Hall(NamedTuple):
     books: Books
     queue: Queue
     news: News
+    metrics: Metrics
     notify: tuple[str, ...]
     alerts: CapacityLimiter
     proofs: CapacityLimiter
@@ -87,7 +89,8 @@ class Call:
 
     async def order(self, order: Command, status: int = 200, location: str | None = None) -> Response:
         """Give an order, durably. `location` may name fields of the answer."""
-        answer = await self.hall.queue.order(order, self.key, self.token.name)
+        given = self.hall.queue.order(order, self.key, self.token.name)
+        answer = await self.hall.metrics.counted(order.name, given)
         return written(answer, status, location)
 
     async def queued(self, ask: Callable[[], Answer]) -> Response:
