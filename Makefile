@@ -1,7 +1,7 @@
 # Everything sets itself up: `make demo` and `make test` need Python 3.11+ and make, nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
-ROOMS := domain importers store projections notifiers books servers servers/rest servers/mcp cli
+ROOMS := domain importers store store/postgres projections notifiers books servers servers/rest servers/mcp cli
 
 .PHONY: help demo test check fuzz simulate bench docs format clean
 

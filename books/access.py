@@ -19,7 +19,7 @@ from ..domain.errors import Unauthenticated
 from ..domain.ids import ACCESS
 from ..domain.period import When, as_text, from_text, time_text
 from ..projections import access
-from ..store.file import File
+from ..store.connection import Store
 from ..store.mapper import EventMapper
 from .answers import Answer
 from .moments import Asked, Moment
@@ -82,7 +82,7 @@ def _shown(moment: str | None) -> str | None:
 class Doorkeeper:
     """Knows the tokens as they stand in the log: one that was revoked a moment ago, anywhere, opens nothing."""
 
-    def __init__(self, file: File, clock: Callable[[], datetime]) -> None:
+    def __init__(self, file: Store, clock: Callable[[], datetime]) -> None:
         self.file, self.clock = file, clock
         self._version = 0
         self._by_handle: dict[str, Token] = {}
@@ -146,7 +146,7 @@ class Doorkeeper:
         with self.file.pen() as connection:
             connection.executemany(
                 "INSERT INTO token_uses VALUES (?, ?) ON CONFLICT (name) DO UPDATE "
-                "SET last_used_at = max(last_used_at, excluded.last_used_at)",
+                "SET last_used_at = excluded.last_used_at WHERE token_uses.last_used_at < excluded.last_used_at",
                 [(name, as_text(at)) for name, at in new.items()],
             )
         self._noted.update(new)

@@ -1,7 +1,6 @@
 """The audit: the log as it is, the chain recomputed, and every read model rebuilt beside the live ones."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
@@ -13,12 +12,14 @@ from ..domain.ids import alerts_key, cycle_in, cycle_key
 from ..domain.period import from_text, time_text
 from ..projections import follow
 from ..store import chain, positions
-from ..store.faults import told
-from ..store.file import File, address
+from ..store.connection import Connection, Store, stream
+from ..store.faults import BROKEN
 from .answers import each_field
 
 EXAMPLES = 30
 """Differences that are named one by one."""
+EVERY = 2**62
+"""A limit that limits nothing."""
 MOST_FAULTS = 1000
 """Faults after which we stop looking for more."""
 
@@ -54,7 +55,7 @@ class Replay(NamedTuple):
         return round(self.events / self.seconds) if self.seconds else 0
 
 
-def log(file: File, cycle_id: int | None, since: int, limit: int | None) -> Iterator[dict[str, Any]]:
+def log(file: Store, cycle_id: int | None, since: int, limit: int | None) -> Iterator[dict[str, Any]]:
     """Events after a position, in order, of one cycle or of all."""
     with file.reading() as connection:
         if cycle_id is not None and not _holds(connection, cycle_id):
@@ -62,16 +63,18 @@ def log(file: File, cycle_id: int | None, since: int, limit: int | None) -> Iter
                 f"there is no cycle {cycle_id}: `mecris budget cycle list` shows those there are",
                 code="cycle-not-found",
             )
-        rows = connection.execute(
+        mine = () if cycle_id is None else (cycle_key(cycle_id), alerts_key(cycle_id))
+        rows = stream(
+            connection,
             "SELECT e.position, e.originator_id, e.topic, e.state FROM stored_events e "
-            "WHERE e.position > ? AND (? IS NULL OR e.originator_id IN (?, ?)) ORDER BY e.position LIMIT ?",
-            (since, cycle_id, cycle_key(cycle_id or 0), alerts_key(cycle_id or 0), -1 if limit is None else limit),
+            f"WHERE e.position > ? {'AND e.originator_id IN (?, ?) ' if mine else ''}ORDER BY e.position LIMIT ?",
+            (since, *mine, EVERY if limit is None else limit),
         )
         for position, aggregate, topic, state in rows:
             yield _shown(position, aggregate, topic, state)
 
 
-def _holds(connection: sqlite3.Connection, cycle_id: int) -> bool:
+def _holds(connection: Connection, cycle_id: int) -> bool:
     found = connection.execute("SELECT 1 FROM stored_events WHERE originator_id = ? LIMIT 1", (cycle_key(cycle_id),))
     return found.fetchone() is not None
 
@@ -115,7 +118,7 @@ def _as_shown(name: str, value: Any) -> Any:
     return time_text(from_text(value)) if isinstance(value, str) and name in TIMES else value
 
 
-def verify(file: File, expected: str | None = None) -> Verdict:
+def verify(file: Store, expected: str | None = None) -> Verdict:
     """Recompute the chain; `expected` is a head that was kept elsewhere, as `verify` printed it."""
     with file.reading() as connection:
         found = list(islice(chain.faults(connection), MOST_FAULTS))
@@ -125,39 +128,32 @@ def verify(file: File, expected: str | None = None) -> Verdict:
         return Verdict(_count(connection), str(end), found)
 
 
-def _count(connection: sqlite3.Connection) -> int:
+def _count(connection: Connection) -> int:
     """How many events are stored."""
     return int(connection.execute("SELECT count(*) FROM stored_events").fetchone()[0])
 
 
-def replay(file: File, progress: follow.Progress | None) -> Replay:
+def replay(file: Store, progress: follow.Progress | None) -> Replay:
     """Rebuild every read model in a private temporary database, and compare it with the live one row for row."""
     begun = perf_counter()
-    with told(file.where):
-        connection = sqlite3.connect("file:", uri=True, isolation_level=None)
-        try:
-            connection.execute("ATTACH ? AS live", (address(file.where, "ro"),))
-            connection.execute(
-                "CREATE TABLE main.view_positions (view TEXT PRIMARY KEY, version INTEGER, position INTEGER)"
-            )
-            connection.execute("BEGIN")
-            faults = list(islice(chain.faults(connection), MOST_FAULTS))
-            differences, examples = _rebuilt_and_compared(connection, faults, progress)
-            events = _count(connection)
-            connection.execute("ROLLBACK")
-        finally:
-            connection.close()
+    with file.beside() as connection:
+        connection.execute(
+            "CREATE TABLE main.view_positions (view TEXT PRIMARY KEY, version INTEGER, position INTEGER)"
+        )
+        faults = list(islice(chain.faults(connection), MOST_FAULTS))
+        differences, examples = _rebuilt_and_compared(connection, faults, progress)
+        events = _count(connection)
     return Replay(events, differences, examples, faults, perf_counter() - begun)
 
 
 def _rebuilt_and_compared(
-    connection: sqlite3.Connection, faults: list[chain.Fault], progress: follow.Progress | None
+    connection: Connection, faults: list[chain.Fault], progress: follow.Progress | None
 ) -> tuple[int, list[Difference]]:
     examples: list[Difference] = []
     differences = 0
     try:
         follow.catch_up(connection, progress)
-    except (Damaged, sqlite3.DatabaseError):
+    except (Damaged, *BROKEN):
         if not faults:
             raise
         return 0, []  # the faults say why nothing can be rebuilt from this log
@@ -169,7 +165,7 @@ def _rebuilt_and_compared(
     return differences, examples
 
 
-def _differences(connection: sqlite3.Connection, table: str) -> Iterator[Difference]:
+def _differences(connection: Connection, table: str) -> Iterator[Difference]:
     for side, this, other in (("live", "live", "main"), ("rebuilt", "main", "live")):
         rows = connection.execute(f"SELECT * FROM {this}.{table} EXCEPT SELECT * FROM {other}.{table}")
         names = [column[0] for column in rows.description]

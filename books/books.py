@@ -1,12 +1,12 @@
 """`Books`: one place for every command and every question."""
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +15,8 @@ from ..domain.health import Limits
 from ..domain.period import When
 from ..projections import follow
 from ..store import positions
-from ..store.file import File
+from ..store.connection import Connection, Store
+from ..store.opening import open_store
 from . import settings
 from .answers import Answer
 from .moments import ALWAYS
@@ -51,7 +52,7 @@ class Books:
 
     def __init__(
         self,
-        file: File,
+        file: Store,
         *,
         recorded_by: str | None = None,
         via: str = "python",
@@ -79,7 +80,9 @@ class Books:
         operating-system user, `limits` (where health changes) to what the environment says. Raises `Damaged` for a file
         that is not Mecris', `Unavailable` for one that cannot be reached.
         """
-        return cls(File(settings.location(location)), recorded_by=recorded_by, via=via, clock=clock, limits=limits)
+        return cls(
+            open_store(settings.location(location)), recorded_by=recorded_by, via=via, clock=clock, limits=limits
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -191,13 +194,19 @@ class Books:
 
         return retried(self, recorded_by)
 
-    def together(self, work: "Callable[[sqlite3.Connection, Hand], Answer]", by: str | None) -> Answer:
+    def together(self, work: "Callable[[Connection, Hand], Answer]", by: str | None) -> Answer:
         """Do orders that follow from one another in one durable write, or nothing of it."""
         return self._writer.together(work, by)
 
     def now(self) -> datetime:
         """What the clock of these books shows."""
         return self._clock()
+
+    def at(self, moment: datetime) -> Self:
+        """The same books, asked at a moment that does not pass."""
+        return type(self)(
+            self.file, recorded_by=self._recorded_by, via=self._via, clock=lambda: moment, limits=self.limits
+        )
 
     # -- questions ----------------------------------------------------------------------------------------------
 
@@ -483,6 +492,11 @@ class Books:
             pass
         return audit.replay(self.file, progress)
 
+    def catch_up(self) -> int:
+        """Bring the read models to the end of the log, as a question does; returns that position."""
+        with self._asking() as ask:
+            return ask.position
+
     def rebuild(self, progress: follow.Progress | None = None) -> int:
         """Throw the read models and snapshots away and make them again from the log; returns the position they have seen."""
         with self.file.pen() as connection:
@@ -492,6 +506,36 @@ class Books:
         self.file.tidy()
         return position
 
+    # -- moving ---------------------------------------------------------------------------------------------------
+
+    def copy_to(self, location: str | os.PathLike[str], progress: follow.Progress | None = None) -> Answer:
+        """Copy these books to another place, event by event, and compare every answer; goes on where it was interrupted."""
+        from .moving import copy
+
+        with type(self).open(location, clock=self._clock, limits=self.limits) as target:
+            return copy(self, target, progress)
+
+    def backup(self, path: str | os.PathLike[str], progress: follow.Progress | None = None) -> Answer:
+        """Copy these books into a new file, as they are at this moment, while others write."""
+        from .moving import backup
+
+        return backup(self, Path(path), progress)
+
+    def restore(self, path: str | os.PathLike[str], progress: follow.Progress | None = None) -> Answer:
+        """Take over what a backup holds; these books are new, or hold the beginning of it."""
+        from .moving import restore
+
+        return restore(self, Path(path), progress)
+
+    def wait(self, position: int, seconds: float) -> int:
+        """Where the log ends, as soon as that is beyond a position, or after so many seconds; whoever wrote there."""
+        return self.file.wait(position, seconds)
+
+    def progress(self) -> tuple[int, dict[str, int]]:
+        """Where the log ends, and how far each read model has seen it (-1: it is to be made anew); takes nothing in."""
+        with self.file.reading() as connection:
+            return positions.head(connection).position, follow.positions(connection)
+
     @property
     def position(self) -> int:
         """The last position of the log."""
@@ -499,6 +543,6 @@ class Books:
             return positions.head(connection).position
 
 
-def _end(connection: sqlite3.Connection) -> tuple[int, int]:
+def _end(connection: Connection) -> tuple[int, int]:
     """Where the log ends, and how far the read models have seen it."""
     return positions.head(connection).position, min(follow.positions(connection).values())

@@ -5,7 +5,6 @@ be sure of (a refusal, a no-op, a look into the past, a second aggregate) is dec
 holds the pen, while no one else can write.
 """
 
-import sqlite3
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, NoReturn, Protocol, cast
@@ -27,6 +26,7 @@ from ..domain.run import Dispatches, Run
 from ..projections import follow, imports, ledger, odometers, runs
 from ..projections.ledger import AsOf
 from ..store import positions
+from ..store.connection import Connection
 from ..store.log import Log
 
 Read = dict[str, Aggregate]
@@ -144,7 +144,7 @@ class Remembered(InHand):
 class Held(InHand):
     """The desk of the one who holds the pen."""
 
-    def __init__(self, log: Log, connection: sqlite3.Connection, stamp: Stamp, read: Read) -> None:
+    def __init__(self, log: Log, connection: Connection, stamp: Stamp, read: Read) -> None:
         super().__init__(stamp)
         self.log, self.connection, self.read = log, connection, read
 
@@ -253,7 +253,7 @@ class Held(InHand):
 class CaughtUp:
     """The past of a cycle at exactly the version that is decided on: no one else can write meanwhile."""
 
-    def __init__(self, connection: sqlite3.Connection, cycle: BudgetCycle) -> None:
+    def __init__(self, connection: Connection, cycle: BudgetCycle) -> None:
         self._connection, self._cycle = connection, cycle
 
     @cached_property

@@ -1,7 +1,6 @@
 """Files that people have: read by their importer, kept as evidence, and turned into readings and dispatches in one write."""
 
 import os
-import sqlite3
 import stat
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
@@ -26,6 +25,7 @@ from ..importers.formats import FORMATS, recognised
 from ..importers.kinds import WRONG_SHAPE, Look, Report, Unreadable
 from ..importers.reading import File
 from ..projections import follow, imports, ledger
+from ..store.connection import Connection
 from .answers import Answer
 from .packing import PART, Packing, unpack
 from .telling import Told, cycle_of, tell_cycles
@@ -85,7 +85,7 @@ def retry(books: "Books", kept: imports.Kept, by: str | None) -> Answer:
 def tell(books: "Books", report: str, by: str | None) -> Answer:
     """Tell cycles what the files of a report come to that were taken in before."""
 
-    def work(connection: sqlite3.Connection, hand: "Hand") -> Answer:
+    def work(connection: Connection, hand: "Hand") -> Answer:
         return Answer(report=report, **tell_cycles(connection, hand, report, books.now()).shown())
 
     return books.together(work, by)
@@ -94,7 +94,7 @@ def tell(books: "Books", report: str, by: str | None) -> Answer:
 def _done(
     books: "Books", work: "_Work", by: str | None, require_unchanged: Callable[[], None] = lambda: None
 ) -> Answer:
-    def checked(connection: sqlite3.Connection, hand: "Hand") -> Answer:
+    def checked(connection: Connection, hand: "Hand") -> Answer:
         answer = work(connection, hand)
         require_unchanged()  # while nothing of it is written yet
         return answer
@@ -165,7 +165,7 @@ class _Work:
         self.changed = False
         self._prices: Prices | None = None
 
-    def __call__(self, connection: sqlite3.Connection, hand: "Hand") -> Answer:
+    def __call__(self, connection: Connection, hand: "Hand") -> Answer:
         """Do it, and say what came of it."""
         follow.catch_up(connection)
         self._require_cycle(connection)
@@ -187,7 +187,7 @@ class _Work:
             raise _Rehearsed(answer)
         return answer
 
-    def _may_say_more(self, connection: sqlite3.Connection, importer: ModuleType, report: Report) -> bool:
+    def _may_say_more(self, connection: Connection, importer: ModuleType, report: Report) -> bool:
         """Can anything new come of reading the file? The same bytes under a later time are a later statement.
 
         A figure that names no moment is of the moment at which its file was saved, also of an earlier one, and of the cycle that was named.
@@ -214,7 +214,7 @@ class _Work:
             return True
         return self.counts["unreadable"] != self.before[-1].unreadable
 
-    def _require_cycle(self, connection: sqlite3.Connection) -> None:
+    def _require_cycle(self, connection: Connection) -> None:
         if self.asked.cycle_id is not None and ledger.cycle(connection, self.asked.cycle_id) is None:
             raise NotFound(
                 f"there is no cycle {self.asked.cycle_id}: `mecris budget cycle list` shows those there are",
@@ -253,7 +253,7 @@ class _Work:
 
     # -- lines ----------------------------------------------------------------------------------------------------
 
-    def _take_in(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
+    def _take_in(self, connection: Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
         exported = max(as_text(self.exported_at), *(file.exported_at for file in self.before), "")
         with closing(self._batches(importer, exported)) as batches:
             for batch in batches:
@@ -272,7 +272,7 @@ class _Work:
         else:
             yield from batches(importer, self.file, exported)
 
-    def _note(self, connection: sqlite3.Connection, batch: Batch) -> None:
+    def _note(self, connection: Connection, batch: Batch) -> None:
         """Take down what is not a line."""
         self.counts["lines"] += len(batch.lines) + len(batch.looks)
         self.counts["unreadable"] += len(batch.unreadable)
@@ -317,7 +317,7 @@ class _Work:
         )
         self.changed |= hand(order)["recorded"]
 
-    def _figure(self, connection: sqlite3.Connection, look: Look) -> Figure:
+    def _figure(self, connection: Connection, look: Look) -> Figure:
         at = look.measured_at or min(self.exported_at, self.now)
         said = look.amount, look.balance, look.credit, look.payload
         return Figure(cycle_of(connection, at, self.asked.cycle_id), at, rank_of(self.exported_at, said), *said)
@@ -331,7 +331,7 @@ class _Work:
 
     # -- evidence -------------------------------------------------------------------------------------------------
 
-    def _keep(self, connection: sqlite3.Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
+    def _keep(self, connection: Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
         order = c.FileEvidence(
             sha256=self.digest,
             size=self.size,
@@ -350,7 +350,7 @@ class _Work:
         hand(order)
         parts = self.packing.parts() if self.packing else ()
         connection.executemany(
-            "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?)",
+            "INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             ((self.digest, number, part) for number, part in enumerate(parts)),
         )
 

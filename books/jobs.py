@@ -39,13 +39,13 @@ class Jobs:
             if first is not None:
                 return first
             now = as_text(self.clock())
-            made = connection.execute(
-                "INSERT INTO jobs (kind, cycle_id, status, requested_at, requested_by, via) VALUES ('reconcile', ?, ?, ?, ?, ?)",
+            (made,) = connection.execute(
+                "INSERT INTO jobs (id, kind, cycle_id, status, requested_at, requested_by, via) "
+                "SELECT coalesce(max(id), 0) + 1, 'reconcile', ?, ?, ?, ?, ? FROM jobs "
+                "RETURNING id",
                 (cycle_id, QUEUED, now, by, self.via),
-            )
-            answer = Answer(
-                status=QUEUED, job_id=made.lastrowid, cycle_id=cycle_id, requested_at=time_text(from_text(now))
-            )
+            ).fetchone()
+            answer = Answer(status=QUEUED, job_id=made, cycle_id=cycle_id, requested_at=time_text(from_text(now)))
             keep(connection, idempotency_key, fingerprint, answer)
         return answer
 

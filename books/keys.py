@@ -1,13 +1,12 @@
 """Idempotency keys of what is no order: the first answer again, byte for byte, to the same request."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from threading import Lock
 from weakref import WeakValueDictionary
 
 from ..domain.errors import KeyReused
-from ..store.file import File
+from ..store.connection import Connection, Store
 from .answers import Answer, from_json, to_json
 
 
@@ -16,7 +15,7 @@ def fingerprint_of(*request: object) -> str:
     return sha256("\n".join(map(repr, request)).encode()).hexdigest()
 
 
-def kept(connection: sqlite3.Connection, key: str | None, fingerprint: str) -> Answer | None:
+def kept(connection: Connection, key: str | None, fingerprint: str) -> Answer | None:
     """The first answer to the same request; another request under the same key is a conflict."""
     if key is None:
         return None
@@ -30,11 +29,11 @@ def kept(connection: sqlite3.Connection, key: str | None, fingerprint: str) -> A
     return answer
 
 
-def keep(connection: sqlite3.Connection, key: str | None, fingerprint: str, answer: Answer) -> None:
+def keep(connection: Connection, key: str | None, fingerprint: str, answer: Answer) -> None:
     """Keep an answer under its key; the first one stays."""
     if key is not None:
         row = (key, fingerprint, to_json(answer))
-        connection.execute("INSERT OR IGNORE INTO idempotency_keys VALUES (?, ?, ?)", row)
+        connection.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
 
 
 class Keys:
@@ -44,7 +43,7 @@ class Keys:
     answer that was kept first is given to both.
     """
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: Store) -> None:
         self.file = file
         self._under_way: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._turn = Lock()

@@ -1,6 +1,5 @@
 """Moments: the two times of a question, and what can be said about the log at them."""
 
-import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from ..domain.errors import TimeRefused
 from ..domain.period import LATE, When, as_text, end_of, time_text
 from ..projections.ledger import AsOf
 from ..store import positions
+from ..store.connection import Connection
 
 
 class Moment(NamedTuple):
@@ -46,7 +46,7 @@ ALWAYS = Since(0, datetime.min.replace(tzinfo=UTC), "", "")
 class Asked:
     """One connection in one read transaction, with the position it has seen and the clock."""
 
-    def __init__(self, connection: sqlite3.Connection, position: int, now: datetime) -> None:
+    def __init__(self, connection: Connection, position: int, now: datetime) -> None:
         self.connection, self.position, self.now = connection, position, now
 
     def known(self, what: str, since: Since, as_of: When | int | None, timezone: str = "UTC") -> Moment:

@@ -1,7 +1,6 @@
 """Files as they are kept: compressed, beside what is done with them meanwhile, and unpacked again."""
 
 import os
-import sqlite3
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from threading import Event
 from typing import IO, Self
 
 from ..domain.errors import Unavailable
+from ..store.connection import Connection
 
 PART = 1 << 20
 """Bytes that are read, and compressed ones that are kept, at a time."""
@@ -62,7 +62,7 @@ class Packing:
             yield part
 
 
-def unpack(connection: sqlite3.Connection, digest: str, into: IO[bytes]) -> None:
+def unpack(connection: Connection, digest: str, into: IO[bytes]) -> None:
     """Write a file that is kept into another."""
     unpacking = zlib.decompressobj()
     parts = connection.execute("SELECT content FROM evidence WHERE sha256 = ? ORDER BY part", (digest,))

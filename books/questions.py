@@ -1,6 +1,5 @@
 """Questions: what the books say, now or as of a moment. Nothing here writes an event."""
 
-import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +15,7 @@ from ..domain.period import When, from_text, time_text
 from ..domain.tie_out import Ledger, Pair, Provider, Reading, Source, TieOut, tie_out
 from ..projections import alerts, ledger, records
 from ..projections.ledger import Cycle, Readings
+from ..store.connection import Connection
 from .answers import Answer, percent
 from .moments import Asked, Moment, Since
 from .outlook import Outlook, outlook
@@ -39,7 +39,7 @@ class Book(NamedTuple):
 class Questions(Asked):
     """Answers about cycles from the read models."""
 
-    def __init__(self, connection: sqlite3.Connection, position: int, now: datetime, limits: Limits) -> None:
+    def __init__(self, connection: Connection, position: int, now: datetime, limits: Limits) -> None:
         super().__init__(connection, position, now)
         self.limits = limits
 

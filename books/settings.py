@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..domain.errors import AmountRefused, Unavailable
 from ..domain.health import Limits
 from ..domain.money import usd
+from ..store.opening import ON_POSTGRESQL
 
 if TYPE_CHECKING:
     from ..notifiers.delivery import Patience
@@ -18,10 +19,10 @@ LOCATION = "MECRIS_BOOKS"
 
 
 def location(named: str | os.PathLike[str] | None) -> str:
-    """The file of the books: as named, else as the environment says, else in the user's data directory."""
+    """The books: a file or the URL of a database, as named, else as the environment says, else in the user's data directory."""
     chosen = str(named) if named is not None else os.environ.get(LOCATION, "")
-    if chosen.startswith(("postgresql://", "postgres://")):
-        raise Unavailable("books on PostgreSQL are not in this version: name a file with --books")
+    if chosen.startswith(ON_POSTGRESQL):
+        return chosen
     if named is not None and not chosen.strip():
         raise Unavailable("--books names nothing: give a file, like ./books.db")
     return os.path.abspath(os.path.expanduser(chosen)) if chosen else _default()

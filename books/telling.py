@@ -4,7 +4,6 @@ Of several reports that see the same money (the same type and provider) one is c
 recorded under another name comes first, then figures that stand for a whole cycle, then sums of lines, and estimates last.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +18,7 @@ from ..domain.tie_out import Source
 from ..projections import follow, imports, ledger
 from ..projections.ledger import AsOf, Stood
 from ..store import positions
+from ..store.connection import Connection
 from .answers import to_json
 from .sums import Sums, sums_of, total
 
@@ -86,7 +86,7 @@ class Saying(NamedTuple):
 class Desk(NamedTuple):
     """What telling needs at hand."""
 
-    connection: sqlite3.Connection
+    connection: Connection
     hand: "Hand"
     now: datetime
     told: Told
@@ -94,7 +94,7 @@ class Desk(NamedTuple):
     """The report whose cycles are told."""
 
 
-def cycle_of(connection: sqlite3.Connection, at: datetime, cycle_id: int | None) -> int:
+def cycle_of(connection: Connection, at: datetime, cycle_id: int | None) -> int:
     """The cycle that a figure of a moment is about; refuses if that is not clear."""
     cycles = ledger.cycles(connection, positions.head(connection).position)
     found = [cycle for cycle in cycles if _is_about(cycle, at, cycle_id)]
@@ -112,7 +112,7 @@ def _is_about(cycle: ledger.Cycle, at: datetime, cycle_id: int | None) -> bool:
     return cycle.period.begins <= at <= cycle.period.ends if cycle_id is None else cycle.id == cycle_id
 
 
-def tell_cycles(connection: sqlite3.Connection, hand: "Hand", name: str, now: datetime) -> Told:
+def tell_cycles(connection: Connection, hand: "Hand", name: str, now: datetime) -> Told:
     """Bring the readings of every cycle that a report touches, and those of reports of the same money, to what the files come to."""
     follow.catch_up(connection)
     told = Told()
@@ -136,7 +136,7 @@ def tell_cycles(connection: sqlite3.Connection, hand: "Hand", name: str, now: da
 class _Report:
     """All that was imported of a report."""
 
-    def __init__(self, connection: sqlite3.Connection, report: imports.Report) -> None:
+    def __init__(self, connection: Connection, report: imports.Report) -> None:
         self.of = report
         self.buckets = imports.buckets(connection, report.id)
         figures = imports.figures(connection, report.id)
@@ -202,7 +202,7 @@ def _remarks(sums: Sums, cycle: int) -> Iterator[str]:
         yield f"{sums.outside} {'bucket' if sums.outside == 1 else 'buckets'} outside cycle {cycle}: left out of it"
 
 
-def _is_sum(connection: sqlite3.Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None) -> bool:
+def _is_sum(connection: Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None) -> bool:
     """Is what a source says now a sum of the lines of this report?"""
     payload = ledger.payload(connection, source_id(cycle.id, source.number)) if source else None
     return payload is not None and payload.startswith(to_json({"report": report.name})[:-1])
@@ -217,7 +217,7 @@ def _taken(cycle: ledger.Cycle, report: imports.Report) -> RuleRefused:
     )
 
 
-def _sources(connection: sqlite3.Connection, cycle: ledger.Cycle) -> Iterable[Source]:
+def _sources(connection: Connection, cycle: ledger.Cycle) -> Iterable[Source]:
     """The sources of a cycle that stand."""
     return ledger.sources(connection, cycle, AsOf(positions.head(connection).position))
 

@@ -6,7 +6,6 @@ be sure of (a refusal, a no-op, a look into the past) is decided again while no 
 are never more than two attempts.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -20,8 +19,9 @@ from ..domain.period import LATE, as_text, from_text
 from ..domain.text import name_of
 from ..projections import follow
 from ..store import positions
-from ..store.file import File
-from ..store.log import Log, Stale
+from ..store.appending import Stale
+from ..store.connection import Connection, Store
+from ..store.log import Log
 from .answers import Answer, from_json, to_json
 from .deciding import decide
 from .desk import Desk, Held, InHand, Read, Remembered, Unsure
@@ -45,7 +45,7 @@ Hand = Callable[[c.Command], Answer]
 class Writer:
     """Takes orders, one at a time in this process."""
 
-    def __init__(self, file: File, clock: Callable[[], datetime], recorded_by: str, via: str) -> None:
+    def __init__(self, file: Store, clock: Callable[[], datetime], recorded_by: str, via: str) -> None:
         self.file, self.clock, self.recorded_by, self.via = file, clock, name_of(recorded_by, "the author"), via
         self.log = Log(file)
         self._require_whole_log()
@@ -90,7 +90,7 @@ class Writer:
             except Exception:  # noqa: BLE001  # one of them fails for a reason of its own: each is tried by itself
                 return [self._alone(one) for one in given]
 
-    def together(self, work: Callable[[sqlite3.Connection, "Hand"], T], by: str | None = None) -> T:
+    def together(self, work: Callable[[Connection, "Hand"], T], by: str | None = None) -> T:
         """Do orders that follow from one another in one atomic write; if it fails on the way, nothing is recorded."""
         with self._turn:
             read: Read = {}
@@ -114,7 +114,7 @@ class Writer:
                 desk.put_back()
                 self.log.forget_all()
 
-    def _each(self, connection: sqlite3.Connection, given: Given, read: Read) -> Answer | MecrisError:
+    def _each(self, connection: Connection, given: Given, read: Read) -> Answer | MecrisError:
         try:
             _require_key(given.key)
             return self._with_the_pen(connection, given, read)
@@ -130,7 +130,7 @@ class Writer:
         except MecrisError as error:
             return error
 
-    def _held(self, write: Callable[[sqlite3.Connection], T]) -> T:
+    def _held(self, write: Callable[[Connection], T]) -> T:
         """Write with the pen in hand, and remember only what is written."""
         try:
             with self.file.pen() as connection:
@@ -155,7 +155,7 @@ class Writer:
             desk.put_back()
             raise
 
-    def _with_the_pen(self, connection: sqlite3.Connection, given: Given, read: Read) -> Answer:
+    def _with_the_pen(self, connection: Connection, given: Given, read: Read) -> Answer:
         if again := _given_before(connection, given):
             return again
         head = positions.head(connection)
@@ -167,7 +167,7 @@ class Writer:
             desk.put_back()  # some events may have been triggered before it was refused
             raise
 
-    def _write(self, connection: sqlite3.Connection, desk: InHand, answer: Answer, given: Given) -> Answer:
+    def _write(self, connection: Connection, desk: InHand, answer: Answer, given: Given) -> Answer:
         stamp, changed = desk.stamp, desk.changed
         if changed:
             answer["position"] = self.log.append(connection, changed, as_text(stamp.recorded_at))
@@ -193,7 +193,7 @@ def _require_key(key: str | None) -> None:
         raise RuleRefused("the idempotency key is empty: give one that names this order alone", code="key")
 
 
-def _kept(connection: sqlite3.Connection, key: str) -> tuple[str, str] | None:
+def _kept(connection: Connection, key: str) -> tuple[str, str] | None:
     """The fingerprint and the answer kept under an idempotency key."""
     found: tuple[str, str] | None = connection.execute(
         "SELECT fingerprint, answer FROM idempotency_keys WHERE key = ?", (key,)
@@ -201,7 +201,7 @@ def _kept(connection: sqlite3.Connection, key: str) -> tuple[str, str] | None:
     return found
 
 
-def _given_before(connection: sqlite3.Connection, given: Given) -> Answer | None:
+def _given_before(connection: Connection, given: Given) -> Answer | None:
     """The first answer to an order that was given before; another order under the same key is a conflict."""
     kept = _kept(connection, given.key) if given.key is not None else None
     if kept is None or given.key is None:

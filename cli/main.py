@@ -13,6 +13,7 @@ from .lazy import Lazy
 _GROUPS = {
     "audit": ("audit", "The log as it is, the chain recomputed, the read models rebuilt."),
     "budget": ("budget", "Cycles, what meters and dashboards say, plugs, and what is left."),
+    "books": ("moving", "The books as a whole: copied elsewhere, backed up, restored, set up on PostgreSQL."),
     "apply": ("apply", "Do what a stream of orders says, one JSON object a line."),
     "completion": ("completion", "Print the shell completion for bash, zsh or fish."),
     "cost": ("cost", "Tokens that runs report, beside the tokens that were billed."),
@@ -38,7 +39,9 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     cls=Lazy, modules=_GROUPS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.option(
-    "--books", metavar="LOCATION", help="The file of the books.  [env: MECRIS_BOOKS; default: in your data directory]"
+    "--books",
+    metavar="LOCATION",
+    help="The books: a file, or postgresql://...  [env: MECRIS_BOOKS; default: in your data directory]",
 )
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
 @click.pass_context

@@ -1,8 +1,8 @@
 """The read model of tokens: their names and scopes, who made them and when, and until when they open anything."""
 
-import sqlite3
 from typing import Any, NamedTuple
 
+from ..store.connection import Connection
 from . import topics
 
 TABLES = {
@@ -17,7 +17,7 @@ IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topic
 class Fold:
     """Takes tokens into the table; the id of a token is its position in the log, `revoked` that of its end."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.handlers = {"token-created.v1": self.created, "token-revoked.v1": self.revoked}
 
@@ -52,10 +52,10 @@ class Listed(NamedTuple):
     last_used_at: str | None
 
 
-def tokens(connection: sqlite3.Connection, position: int) -> list[Listed]:
+def tokens(connection: Connection, position: int) -> list[Listed]:
     """Every token made up to a position, in order; the last use is that of today."""
     rows = connection.execute(
-        "SELECT name, scope, expires_at, created_at, created_by, iif(revoked <= ?, revoked_at, NULL), last_used_at "
+        "SELECT name, scope, expires_at, created_at, created_by, CASE WHEN revoked <= ? THEN revoked_at END, last_used_at "
         "FROM access_token LEFT JOIN token_uses USING (name) WHERE id <= ? ORDER BY id",
         (position, position),
     )

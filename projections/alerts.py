@@ -1,12 +1,12 @@
 """The read model of alerts: what was raised, and who heard of it."""
 
 import json
-import sqlite3
 from decimal import Decimal
 from typing import Any
 
 from ..domain.ids import cycle_in
 from ..domain.period import from_text, time_text
+from ..store.connection import Connection
 from . import topics
 
 TABLES = {
@@ -28,7 +28,7 @@ IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ACCESS | topic
 class Fold:
     """Takes alerts into the tables; the id of an alert is its position in the log."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.handlers = {
             "alert-raised.v1": self.raised,
@@ -75,7 +75,7 @@ class Fold:
         )
 
 
-def of_cycle(connection: sqlite3.Connection, cycle: int, position: int) -> list[dict[str, Any]]:
+def of_cycle(connection: Connection, cycle: int, position: int) -> list[dict[str, Any]]:
     """The alerts of a cycle as of a position, the newest first, each with what came of telling whom."""
     tried: dict[int, list[dict[str, Any]]] = {}
     for alert, target, attempts, error, retry_at, recorded_at in connection.execute(

@@ -8,12 +8,12 @@ recorded. With them, what was current as of any position is one look-up, however
 """
 
 import json
-import sqlite3
 from decimal import Decimal
 from typing import Any
 
 from ..domain.ids import cycle_of, cycle_of_source, source_id
 from ..domain.money import exactly, plain
+from ..store.connection import Connection
 from . import topics
 from .ledger import standing
 
@@ -122,7 +122,7 @@ def _digest(payload: str) -> str:
 class Fold:
     """Takes events into the tables. Readings wait in memory until the next flush; the rest is rare and written at once."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.amounts: list[
             tuple[Any, ...]

@@ -3,8 +3,7 @@
 Catching up and rebuilding are the same fold. No clock, no network, no reading of other views.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from json.decoder import JSONDecoder
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..domain.errors import EventDamaged, MecrisError, NewerBooks
 from ..domain.old_shapes import today
+from ..store.connection import Connection, stream
+from ..store.faults import FAILED
 
 BATCH = 2000
 """Events read and written at a time: the memory a rebuild takes does not grow with the log."""
@@ -66,7 +67,7 @@ class View:
         """The events it ignores, by stored name."""
         return cast("frozenset[str]", self._module.IGNORES)
 
-    def begin(self, connection: sqlite3.Connection) -> "Fold":
+    def begin(self, connection: Connection) -> "Fold":
         """A fold that goes on where the tables stand."""
         return cast("Fold", self._module.Fold(connection))
 
@@ -83,7 +84,7 @@ VIEWS = (
 """Every read model and its version: another version is made anew from the log."""
 
 
-def positions(connection: sqlite3.Connection) -> dict[str, int]:
+def positions(connection: Connection) -> dict[str, int]:
     """How far each view has seen the log; one of another version has seen nothing."""
     found = {
         name: (version, position) for name, version, position in connection.execute("SELECT * FROM view_positions")
@@ -94,7 +95,7 @@ def positions(connection: sqlite3.Connection) -> dict[str, int]:
     return {v.name: found[v.name][1] if found.get(v.name, (0, 0))[0] == v.version else -1 for v in VIEWS}
 
 
-def catch_up(connection: sqlite3.Connection, progress: Progress | None = None) -> None:
+def catch_up(connection: Connection, progress: Progress | None = None) -> None:
     """Bring every view to the end of the log, in the caller's transaction."""
     seen = positions(connection)
     for view in VIEWS:
@@ -108,34 +109,32 @@ def catch_up(connection: sqlite3.Connection, progress: Progress | None = None) -
             index(connection, view)
 
 
-def rebuild(connection: sqlite3.Connection, progress: Progress | None = None) -> None:
+def rebuild(connection: Connection, progress: Progress | None = None) -> None:
     """Throw every view away and make it again from the log, in the caller's transaction."""
     connection.execute("DELETE FROM view_positions")
     catch_up(connection, progress)
 
 
-def make(connection: sqlite3.Connection, view: View) -> None:
+def make(connection: Connection, view: View) -> None:
     """Make the empty tables of a view; indexes come when they are full."""
     for table, columns in view.tables.items():
         connection.execute(f"DROP TABLE IF EXISTS main.{table}")
         connection.execute(f"CREATE TABLE main.{table} {columns}")
 
 
-def index(connection: sqlite3.Connection, view: View) -> None:
+def index(connection: Connection, view: View) -> None:
     """Make the indexes of a view."""
     for statement in view.indexes:
         connection.execute(statement)
 
 
-def events_after(connection: sqlite3.Connection, position: int) -> Iterator[tuple[int, str, str, str]]:
+def events_after(connection: Connection, position: int) -> Iterable[tuple[int, str, str, str]]:
     """Position, aggregate, stored name and JSON of every event after a position."""
-    return connection.execute(
-        "SELECT position, originator_id, topic, CAST(state AS TEXT) FROM stored_events WHERE position > ? ORDER BY position",
-        (position,),
-    )
+    sql = "SELECT position, originator_id, topic, CAST(state AS TEXT) FROM stored_events WHERE position > ? ORDER BY position"
+    return stream(connection, sql, (position,))
 
 
-def fold(connection: sqlite3.Connection, views: Sequence[View], start: int, progress: Progress | None = None) -> None:
+def fold(connection: Connection, views: Sequence[View], start: int, progress: Progress | None = None) -> None:
     """Take the events after a position into the tables of some views, and note how far they have seen."""
     folds = [view.begin(connection) for view in views]
     handlers = {topic: [f.handlers[topic] for f in folds if topic in f.handlers] for topic in _known(views, folds)}
@@ -160,14 +159,18 @@ def fold(connection: sqlite3.Connection, views: Sequence[View], start: int, prog
                 _flush(folds, since, progress)
                 since = 0
         _flush(folds, since, progress)
-    except (MecrisError, sqlite3.OperationalError):
+    except (MecrisError, *FAILED):
         raise
     except Exception as error:  # whatever a changed event may lead to, it is told as that
         raise EventDamaged(
             f"the read models cannot take in event {position} ({topic}), or one before it: run `mecris audit verify`"
         ) from error
     rows = [(view.name, view.version, position) for view in views]
-    connection.executemany("INSERT OR REPLACE INTO view_positions VALUES (?, ?, ?)", rows)
+    connection.executemany(
+        "INSERT INTO view_positions VALUES (?, ?, ?) "
+        "ON CONFLICT (view) DO UPDATE SET version = excluded.version, position = excluded.position",
+        rows,
+    )
 
 
 def _known(views: Sequence[View], folds: Sequence["Fold"]) -> set[str]:

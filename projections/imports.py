@@ -1,7 +1,6 @@
 """The read model of imports: files that are kept as evidence, the lines and figures of reports, and what lines come to."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +12,7 @@ from ..domain.lines import Line
 from ..domain.money import EXACT, ZERO, plain
 from ..domain.period import MOMENT, QUARTER, from_text
 from ..domain.tokens import Tokens
+from ..store.connection import Connection
 from . import runs, topics
 from .many import batches
 
@@ -28,7 +28,7 @@ TABLES = {
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, provider TEXT NOT NULL, account TEXT NOT NULL, source TEXT NOT NULL,
         type TEXT NOT NULL, estimate INTEGER NOT NULL, exported_at TEXT NOT NULL)""",
     "import_line": """(
-        report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT,
+        report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT,
         run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
         cache_write_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, position INTEGER NOT NULL,
         PRIMARY KEY (report, key)) WITHOUT ROWID""",
@@ -37,18 +37,23 @@ TABLES = {
         balance_usd TEXT, credit_usd TEXT, raw_payload TEXT NOT NULL, position INTEGER NOT NULL,
         PRIMARY KEY (report, cycle_id, measured_at, rank)) WITHOUT ROWID""",
     "import_bucket": """(
-        report INTEGER NOT NULL, start TEXT NOT NULL, end TEXT NOT NULL, usd TEXT NOT NULL, lines INTEGER NOT NULL,
-        PRIMARY KEY (report, end, start)) WITHOUT ROWID""",
+        report INTEGER NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT NOT NULL, lines INTEGER NOT NULL,
+        PRIMARY KEY (report, ends, begins)) WITHOUT ROWID""",
 }
 INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
 IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
-_LINE = "key, rank, start, end, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated"
+_LINE = "key, rank, begins, ends, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated"
+
+_PUT = f"""
+INSERT INTO import_line VALUES ({", ".join("?" * 14)}) ON CONFLICT (report, key) DO UPDATE SET {
+    ", ".join(f"{name} = excluded.{name}" for name in (*_LINE.split(", ")[1:], "position"))
+}"""
 
 
 class Fold:
     """Takes files and lines into the tables, event by event."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.handlers = {
             "evidence-filed.v1": self.filed,
@@ -72,11 +77,11 @@ class Fold:
             ),
         )  # fmt: skip
         self.connection.execute(
-            "UPDATE import_report SET exported_at = max(exported_at, ?) WHERE name = ?",
-            (event["exported_at"], event["report"]),
+            "UPDATE import_report SET exported_at = ? WHERE name = ? AND exported_at < ?",
+            (event["exported_at"], event["report"], event["exported_at"]),
         )
         rows = [(position, line, reason) for line, reason in get("unreadable", ())]
-        self.connection.executemany("INSERT OR IGNORE INTO import_unreadable VALUES (?, ?, ?)", rows)
+        self.connection.executemany("INSERT INTO import_unreadable VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
 
     def imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
@@ -84,7 +89,7 @@ class Fold:
         restated, confirmed = event.get("restated", ()), event.get("confirmed", ())
         lines = event["lines"] + [line[:12] for line in restated] if restated else event["lines"]
         self.connection.executemany(
-            "INSERT OR REPLACE INTO import_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _PUT,
             [(report, *line, position) for line in lines],
         )
         self.connection.executemany(
@@ -108,20 +113,24 @@ class Fold:
         """Figures are kept, each of them: which of two is right is asked when cycles are told."""
         report = self._report(position, event)
         rows = [(report, *figure, position) for figure in event["figures"]]
-        self.connection.executemany("INSERT OR IGNORE INTO import_figure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self.connection.executemany(
+            "INSERT INTO import_figure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
+        )
 
     def _move(self, report: int, start: str, end: str, moved: Decimal, count: int) -> None:
         """A bucket whose last line went elsewhere is none."""
         found = self.connection.execute(
-            "SELECT usd, lines FROM import_bucket WHERE report = ? AND end = ? AND start = ?", (report, end, start)
+            "SELECT usd, lines FROM import_bucket WHERE report = ? AND ends = ? AND begins = ?", (report, end, start)
         ).fetchone()
         usd, lines = (EXACT.add(Decimal(found[0]), moved), found[1] + count) if found else (moved, count)
         self.connection.execute(
-            "INSERT OR REPLACE INTO import_bucket VALUES (?, ?, ?, ?, ?)", (report, start, end, plain(usd), lines)
+            "INSERT INTO import_bucket VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (report, ends, begins) DO UPDATE SET usd = excluded.usd, lines = excluded.lines",
+            (report, start, end, plain(usd), lines),
         )
         if not lines:
             self.connection.execute(
-                "DELETE FROM import_bucket WHERE report = ? AND end = ? AND start = ?", (report, end, start)
+                "DELETE FROM import_bucket WHERE report = ? AND ends = ? AND begins = ?", (report, end, start)
             )
 
     def _report(self, position: int, event: dict[str, Any]) -> int:
@@ -131,7 +140,7 @@ class Fold:
         ).fetchone()[0]
         self.connection.execute(
             "INSERT INTO import_report VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
-            "SET exported_at = max(exported_at, excluded.exported_at)",
+            "SET exported_at = excluded.exported_at WHERE import_report.exported_at < excluded.exported_at",
             (
                 position, event["report"], event["provider"], event["account"], event["source"], event["type"],
                 int(event.get("estimate", False)), max(event["exported_at"], newest or ""),
@@ -153,7 +162,7 @@ def _sum(amounts: list[Decimal]) -> Decimal:
 class Lines:
     """What was imported of one report."""
 
-    def __init__(self, connection: sqlite3.Connection, report: str) -> None:
+    def __init__(self, connection: Connection, report: str) -> None:
         self.connection, self.report = connection, report
 
     def lines(self, keys: Iterable[str]) -> Mapping[str, Line]:
@@ -220,7 +229,7 @@ class Report(NamedTuple):
         return f"{self.source} ({self.account})" if self.account else self.source
 
 
-def reports(connection: sqlite3.Connection) -> list[Report]:
+def reports(connection: Connection) -> list[Report]:
     """Every report, by name."""
     rows = connection.execute("SELECT * FROM import_report ORDER BY name")
     return [
@@ -242,15 +251,15 @@ class Bucket(NamedTuple):
         return self.start or self.end - QUARTER + MOMENT
 
 
-def buckets(connection: sqlite3.Connection, report: int) -> list[Bucket]:
+def buckets(connection: Connection, report: int) -> list[Bucket]:
     """The buckets of a report, in the order in which they end."""
     rows = connection.execute(
-        "SELECT start, end, usd FROM import_bucket WHERE report = ? ORDER BY end, start", (report,)
+        "SELECT begins, ends, usd FROM import_bucket WHERE report = ? ORDER BY ends, begins", (report,)
     )
     return [Bucket(from_text(start) if start else None, from_text(end), Decimal(usd)) for start, end, usd in rows]
 
 
-def figures(connection: sqlite3.Connection, report: int) -> list[Figure]:
+def figures(connection: Connection, report: int) -> list[Figure]:
     """Every figure of a report that stands for a whole cycle, right or not any more."""
     rows = connection.execute(
         "SELECT cycle_id, measured_at, rank, amount_usd, balance_usd, credit_usd, raw_payload FROM import_figure WHERE report = ?",
@@ -262,7 +271,7 @@ def figures(connection: sqlite3.Connection, report: int) -> list[Figure]:
     ]
 
 
-def has_figures(connection: sqlite3.Connection, report: str) -> bool:
+def has_figures(connection: Connection, report: str) -> bool:
     """Does a report say figures that stand for whole cycles?"""
     found = connection.execute(
         "SELECT 1 FROM import_report r JOIN import_figure f ON f.report = r.id WHERE r.name = ? LIMIT 1", (report,)
@@ -294,14 +303,14 @@ class Kept(NamedTuple):
     cycle_id: int | None
 
 
-def files(connection: sqlite3.Connection, position: int) -> list[Kept]:
+def files(connection: Connection, position: int) -> list[Kept]:
     """Every file, in the order recorded; of one that was read again by a newer importer, each time."""
     return [
         Kept(*row) for row in connection.execute("SELECT * FROM import_file WHERE id <= ? ORDER BY id", (position,))
     ]
 
 
-def kept(connection: sqlite3.Connection, digest: str, report: str, format: str) -> list[Kept]:
+def kept(connection: Connection, digest: str, report: str, format: str) -> list[Kept]:
     """A file by its digest, each time it was noted for a report as of that format."""
     rows = connection.execute(
         "SELECT * FROM import_file WHERE sha256 = ? AND report = ? AND format = ? ORDER BY id", (digest, report, format)
@@ -309,7 +318,7 @@ def kept(connection: sqlite3.Connection, digest: str, report: str, format: str) 
     return [Kept(*row) for row in rows]
 
 
-def newest(connection: sqlite3.Connection, report: str) -> Kept:
+def newest(connection: Connection, report: str) -> Kept:
     """The file of a report that was exported last; there is one, as a report begins with a file."""
     found = connection.execute(
         "SELECT * FROM import_file WHERE report = ? ORDER BY exported_at DESC, sha256 DESC, id DESC LIMIT 1", (report,)
@@ -317,7 +326,7 @@ def newest(connection: sqlite3.Connection, report: str) -> Kept:
     return Kept(*found)
 
 
-def cycles_for(connection: sqlite3.Connection, report: str) -> set[int] | None:
+def cycles_for(connection: Connection, report: str) -> set[int] | None:
     """The cycles that the lines of a report may feed: those that its files were imported for, or None for all.
 
     One file that was imported for no cycle in particular is enough for all.
@@ -327,6 +336,6 @@ def cycles_for(connection: sqlite3.Connection, report: str) -> set[int] | None:
     return None if None in found else found
 
 
-def unreadable(connection: sqlite3.Connection, file: int) -> list[tuple[int, str]]:
+def unreadable(connection: Connection, file: int) -> list[tuple[int, str]]:
     """The lines of a file that could not be read, and why."""
     return list(connection.execute("SELECT line, reason FROM import_unreadable WHERE file = ? ORDER BY line", (file,)))

@@ -1,7 +1,6 @@
 """Questions to the tables of budgets: what was known of a cycle as of a position, and what had been measured by a time."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +11,7 @@ from ..domain.ids import SOURCES, source_id, source_of
 from ..domain.money import ZERO, exactly
 from ..domain.period import LATE, Period, as_text, from_text
 from ..domain.tie_out import Adjustment, Ledger, Reading, Source, Statement
+from ..store.connection import Connection
 
 LAST = "~"
 """As text after every time."""
@@ -28,12 +28,12 @@ class Cycle(NamedTuple):
     position: int
 
 
-def cycles(connection: sqlite3.Connection, position: int) -> list[Cycle]:
+def cycles(connection: Connection, position: int) -> list[Cycle]:
     """All cycles opened up to a position, in order."""
     return [_cycle(row) for row in connection.execute(f"{_CYCLE} WHERE position <= ? ORDER BY id", (position,))]
 
 
-def cycle(connection: sqlite3.Connection, id: int) -> Cycle | None:
+def cycle(connection: Connection, id: int) -> Cycle | None:
     """One cycle, whenever it was opened."""
     row = connection.execute(f"{_CYCLE} WHERE id = ?", (id,)).fetchone()
     return _cycle(row) if row else None
@@ -58,7 +58,7 @@ class Closing(NamedTuple):
     reason: str | None
 
 
-def closing(connection: sqlite3.Connection, cycle: int, position: int) -> Closing | None:
+def closing(connection: Connection, cycle: int, position: int) -> Closing | None:
     """How a cycle was closed, if it was closed as of a position."""
     row = connection.execute(
         "SELECT closed, recorded_at, recorded_by, remaining_usd, accepted, reason FROM budget_closing WHERE cycle_id = ? AND position <= ? "
@@ -70,7 +70,7 @@ def closing(connection: sqlite3.Connection, cycle: int, position: int) -> Closin
     return Closing(from_text(row[1]), row[2], Decimal(row[3]), json.loads(row[4]), row[5])
 
 
-def heir(connection: sqlite3.Connection, cycle: int, position: int) -> int | None:
+def heir(connection: Connection, cycle: int, position: int) -> int | None:
     """The cycle that got what was left of one, as of a position."""
     row = connection.execute(
         "SELECT to_cycle FROM budget_roll_over WHERE from_cycle = ? AND position <= ? LIMIT 1", (cycle, position)
@@ -79,7 +79,7 @@ def heir(connection: sqlite3.Connection, cycle: int, position: int) -> int | Non
 
 
 @exactly
-def rolled_over(connection: sqlite3.Connection, cycle: int, position: int) -> dict[int, Decimal]:
+def rolled_over(connection: Connection, cycle: int, position: int) -> dict[int, Decimal]:
     """What a cycle took over from others, as of a position."""
     carried: dict[int, Decimal] = {}
     rows = connection.execute(
@@ -104,7 +104,7 @@ class Adjusted(NamedTuple):
     recorded_by: str
 
 
-def adjustments(connection: sqlite3.Connection, cycle: int, at: "AsOf") -> list[Adjusted]:
+def adjustments(connection: Connection, cycle: int, at: "AsOf") -> list[Adjusted]:
     """Every adjustment that counts, in the order recorded."""
     rows = connection.execute(
         "SELECT number, amount_usd, counts_from, provider, reason, rolled_over_from, recorded_at, recorded_by "
@@ -125,7 +125,7 @@ class AsOf(NamedTuple):
 
 
 @exactly
-def ledger(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> Ledger:
+def ledger(connection: Connection, cycle: Cycle, at: AsOf) -> Ledger:
     """What a tie-out of a cycle is made from, as it was known."""
     known = (cycle.id, at.position)
     thresholds = connection.execute(
@@ -148,7 +148,7 @@ def ledger(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> Ledger:
     )
 
 
-def plugs(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> dict[str, Decimal]:
+def plugs(connection: Connection, cycle: Cycle, at: AsOf) -> dict[str, Decimal]:
     """The sum of the standing plugs of each provider."""
     rows = connection.execute(
         "SELECT provider, amount_usd FROM budget_plug WHERE cycle_id = ? AND position <= ? AND rests_on <= ? "
@@ -175,7 +175,7 @@ class Plugged(NamedTuple):
     reversed: bool
 
 
-def all_plugs(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> list[Plugged]:
+def all_plugs(connection: Connection, cycle: Cycle, at: AsOf) -> list[Plugged]:
     """Every plug that counted, reversed ones too."""
     rows = connection.execute(
         "SELECT number, amount_usd, provider, reason, evidence, rests_on, recorded_at, recorded_by, reversed <= ? "
@@ -193,7 +193,7 @@ def until(at: AsOf, period: Period) -> str:
     return as_text(at.measured_by) if at.measured_by and at.measured_by < period.ends else LAST
 
 
-def sources(connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> Iterable[Source]:
+def sources(connection: Connection, cycle: Cycle, at: AsOf) -> Iterable[Source]:
     """Every source of a cycle that stood, with what was its current and its first reading."""
     readings = Readings(connection, cycle, at)
     named = connection.execute(
@@ -216,7 +216,7 @@ class Name(NamedTuple):
     counted: bool
 
 
-def names(connection: sqlite3.Connection, cycle: int) -> list[Name]:
+def names(connection: Connection, cycle: int) -> list[Name]:
     """Every source a cycle ever named."""
     rows = connection.execute(
         "SELECT id, name, type, provider, counted FROM budget_source WHERE cycle_id = ?", (cycle,)
@@ -224,7 +224,7 @@ def names(connection: sqlite3.Connection, cycle: int) -> list[Name]:
     return [Name(id, name, type, provider, bool(counted)) for id, name, type, provider, counted in rows]
 
 
-def payload(connection: sqlite3.Connection, source_id: int) -> str | None:
+def payload(connection: Connection, source_id: int) -> str | None:
     """The payload of what a source says now."""
     found = connection.execute("SELECT raw_payload FROM budget_source WHERE id = ?", (source_id,)).fetchone()
     return found[0] if found else None
@@ -241,7 +241,7 @@ class Stood(NamedTuple):
     payload: str | None
 
 
-def stood(connection: sqlite3.Connection, source_id: int) -> list[Stood]:
+def stood(connection: Connection, source_id: int) -> list[Stood]:
     """Every reading of a source that stands now."""
     rows = connection.execute(
         "SELECT number, measured_at, amount_usd, balance_usd, credit_usd, payload_sha256 FROM budget_reading "
@@ -258,7 +258,7 @@ Figures = tuple[datetime, Decimal | None, Decimal | None, Decimal | None]
 """When something was measured, and the amount, balance and credit."""
 
 
-def taken_back(connection: sqlite3.Connection, cycle: int, name: str, but: str) -> set[Figures]:
+def taken_back(connection: Connection, cycle: int, name: str, but: str) -> set[Figures]:
     """What sources of that name said and somebody retracted, but for reasons that begin so."""
     rows = connection.execute(
         "SELECT r.measured_at, r.amount_usd, r.balance_usd, r.credit_usd FROM budget_source s "
@@ -271,7 +271,7 @@ def taken_back(connection: sqlite3.Connection, cycle: int, name: str, but: str) 
     }
 
 
-def standing(connection: sqlite3.Connection, source_id: int, position: int) -> tuple[int, int] | None:
+def standing(connection: Connection, source_id: int, position: int) -> tuple[int, int] | None:
     """Where the current and the first reading of a source were, as of a position."""
     found: tuple[int, int, int] | None = connection.execute(
         "SELECT current, first, position FROM budget_reading WHERE source_id = ? AND position <= ? ORDER BY position DESC LIMIT 1",
@@ -289,7 +289,7 @@ def standing(connection: sqlite3.Connection, source_id: int, position: int) -> t
 class Readings:
     """The readings of one cycle that stood, as of a position: the past that decisions and questions ask."""
 
-    def __init__(self, connection: sqlite3.Connection, cycle: Cycle, at: AsOf) -> None:
+    def __init__(self, connection: Connection, cycle: Cycle, at: AsOf) -> None:
         self.connection, self.cycle, self.at = connection, cycle, at
         self.until = until(at, cycle.period)
 

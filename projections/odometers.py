@@ -1,12 +1,12 @@
 """The read model of odometers: every reading of a counter, which months are final, and which cycles are fed."""
 
-import sqlite3
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from ..domain.counter import Said, Shown
 from ..domain.period import as_text, from_text
+from ..store.connection import Connection
 from . import topics
 
 TABLES = {
@@ -32,7 +32,7 @@ IGNORES = topics.CYCLES | topics.RUNS | topics.ALERTS | topics.ACCESS | topics.I
 class Fold:
     """Takes readings of counters into the tables."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.handlers = {
             "odometer-read.v1": self.read,
@@ -86,7 +86,7 @@ def _by(event: dict[str, Any]) -> tuple[str, str]:
     return event["recorded_at"], event["recorded_by"]
 
 
-def providers(connection: sqlite3.Connection, position: int) -> list[str]:
+def providers(connection: Connection, position: int) -> list[str]:
     """Every provider with a reading or a feed, as of a position."""
     rows = connection.execute(
         "SELECT provider FROM odometer_reading WHERE position <= ? "
@@ -96,7 +96,7 @@ def providers(connection: sqlite3.Connection, position: int) -> list[str]:
     return [provider for (provider,) in rows]
 
 
-def shown(connection: sqlite3.Connection, provider: str, position: int, by: datetime | None) -> dict[str, Shown]:
+def shown(connection: Connection, provider: str, position: int, by: datetime | None) -> dict[str, Shown]:
     """What each month showed, as of a position, by the readings taken by a moment (None: all)."""
     until = "~" if by is None else as_text(by)
     rows = connection.execute(
@@ -124,7 +124,7 @@ def shown(connection: sqlite3.Connection, provider: str, position: int, by: date
     }
 
 
-def said(connection: sqlite3.Connection, provider: str, month: str) -> list[Said]:
+def said(connection: Connection, provider: str, month: str) -> list[Said]:
     """Every reading of a month, in the order recorded."""
     rows = connection.execute(
         "SELECT amount_usd, read_at, change_usd IS NOT NULL FROM odometer_reading "
@@ -134,7 +134,7 @@ def said(connection: sqlite3.Connection, provider: str, month: str) -> list[Said
     return [Said(Decimal(amount), from_text(read_at), bool(corrects)) for amount, read_at, corrects in rows]
 
 
-def feeds(connection: sqlite3.Connection, position: int) -> list[tuple[str, int]]:
+def feeds(connection: Connection, position: int) -> list[tuple[str, int]]:
     """Which cycles are fed by which odometers, as of a position."""
     rows = connection.execute(
         "SELECT provider, cycle_id, feeds FROM odometer_feed WHERE position <= ? ORDER BY position", (position,)

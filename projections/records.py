@@ -4,7 +4,6 @@
 """
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from ..domain.findings import Standing
 from ..domain.ids import cycle_of, source_id
 from ..domain.money import percent_of, plain, shown
+from ..store.connection import Connection
 from . import topics
 
 TABLES = {
@@ -37,7 +37,7 @@ IGNORES = (topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topi
 class Fold:
     """Takes records into the tables; the id of a record is its position in the log."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.records: list[tuple[Any, ...]] = []
         self.pairs: list[tuple[Any, ...]] = []
@@ -103,7 +103,7 @@ class LastRecord(NamedTuple):
     standings: dict[str, Standing]
 
 
-def last_record(connection: sqlite3.Connection, cycle: int, position: int) -> LastRecord | None:
+def last_record(connection: Connection, cycle: int, position: int) -> LastRecord | None:
     """The last record of a cycle, as of a position."""
     row = connection.execute(
         "SELECT recorded_at, providers FROM budget_reconciliation WHERE cycle_id = ? AND id <= ? ORDER BY id DESC LIMIT 1",

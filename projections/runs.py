@@ -5,12 +5,12 @@ changed them, so that what they were as of any position is one look-up.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ..domain.tokens import Bill, Reported, Sum, Tokens, sum_of
+from ..store.connection import Connection
 from . import topics
 from .many import batches
 
@@ -38,7 +38,7 @@ TABLES = {
         PRIMARY KEY (run, source, position)) WITHOUT ROWID""",
 }
 INDEXES = (
-    "CREATE INDEX cost_dispatch_running ON cost_dispatch (run, superseded, dispatch_id) WHERE running",
+    "CREATE INDEX cost_dispatch_running ON cost_dispatch (run, superseded, dispatch_id) WHERE running = 1",
     "CREATE INDEX IF NOT EXISTS cost_reconciliations_run ON cost_reconciliations (run_id, dispatch_id, source)",
     "CREATE INDEX IF NOT EXISTS cost_reconciliations_dispatch ON cost_reconciliations (dispatch_id)",
 )
@@ -55,7 +55,7 @@ IGNORES = (
 class Fold:
     """Takes what runs report and are billed into the tables, event by event."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.handlers = {
             "dispatches-recorded.v1": self.dispatches_recorded,
@@ -126,10 +126,11 @@ class Fold:
         if found is not None:
             return found
         made = self.connection.execute(
-            "INSERT INTO cost_run (run_id, position, report) VALUES (?, ?, ?)", (run_id, position, report)
+            "INSERT INTO cost_run (id, run_id, position, report) "
+            "SELECT coalesce(max(id), 0) + 1, ?, ?, ? FROM cost_run RETURNING id",
+            (run_id, position, report),
         )
-        assert made.lastrowid is not None  # it was just inserted
-        return made.lastrowid
+        return int(made.fetchone()[0])
 
     def tokens_reconciled(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """A comparison, and what all bills of single dispatches come to."""
@@ -224,7 +225,7 @@ class Standing(NamedTuple):
         return Tokens(*self[2:6])
 
 
-def standing(connection: sqlite3.Connection, run: int, ids: list[str]) -> dict[str, Standing]:
+def standing(connection: Connection, run: int, ids: list[str]) -> dict[str, Standing]:
     """What these dispatches of a run reported last; those that are unknown are left out."""
     found: dict[str, Standing] = {}
     for some, marks in batches(ids):
@@ -237,13 +238,13 @@ def standing(connection: sqlite3.Connection, run: int, ids: list[str]) -> dict[s
     return found
 
 
-def run_number(connection: sqlite3.Connection, run_id: str) -> int | None:
+def run_number(connection: Connection, run_id: str) -> int | None:
     """The number of a run in these tables."""
     found = connection.execute("SELECT id FROM cost_run WHERE run_id = ?", (run_id,)).fetchone()
     return int(found[0]) if found else None
 
 
-def total_of(connection: sqlite3.Connection, run: int, position: int) -> Sum:
+def total_of(connection: Connection, run: int, position: int) -> Sum:
     """What all dispatches of a run reported together, as of a position."""
     found = connection.execute(
         f"SELECT dispatches, running, {_FIGURES} FROM cost_total WHERE run = ? AND position <= ? ORDER BY position DESC LIMIT 1",
@@ -275,7 +276,7 @@ class OneByOne(NamedTuple):
         return self.input, self.output, read, self.cache_write if self.cache_write_named else None
 
 
-def billed_by(connection: sqlite3.Connection, run: int, source: str, position: int) -> OneByOne | None:
+def billed_by(connection: Connection, run: int, source: str, position: int) -> OneByOne | None:
     """What a source billed of single dispatches of a run, as of a position."""
     found = connection.execute(
         f"SELECT dispatches, {_FIGURES}, cache_read_named, cache_write_named FROM cost_billed "
@@ -293,13 +294,13 @@ class Known(NamedTuple):
     position: int
 
 
-def run(connection: sqlite3.Connection, run_id: str) -> Known | None:
+def run(connection: Connection, run_id: str) -> Known | None:
     """A run by its name, whenever it was first heard of."""
     found = connection.execute("SELECT id, run_id, position FROM cost_run WHERE run_id = ?", (run_id,)).fetchone()
     return Known(*found) if found else None
 
 
-def runs(connection: sqlite3.Connection, position: int, limit: int) -> list[Known]:
+def runs(connection: Connection, position: int, limit: int) -> list[Known]:
     """Runs heard of up to a position, the newest first."""
     rows = connection.execute(
         "SELECT id, run_id, position FROM cost_run WHERE position <= ? ORDER BY id DESC LIMIT ?", (position, limit)
@@ -310,7 +311,7 @@ def runs(connection: sqlite3.Connection, position: int, limit: int) -> list[Know
 class Dispatches:
     """What was reported and billed for one run, as of a position: the past that decisions and questions ask."""
 
-    def __init__(self, connection: sqlite3.Connection, run_id: str, position: int) -> None:
+    def __init__(self, connection: Connection, run_id: str, position: int) -> None:
         self.connection, self.run_id, self.position = connection, run_id, position
         self.run = run_number(connection, run_id) or 0
 
@@ -345,11 +346,12 @@ class Dispatches:
 
     def last_bill(self, dispatch_id: str | None, source: str) -> Bill | None:
         """The last comparison of the run, or of a dispatch, with a source."""
+        which, name = ("IS NULL", ()) if dispatch_id is None else ("= ?", (dispatch_id,))
         row = self.connection.execute(
             "SELECT reported_in, reported_out, reported_cache_read, reported_cache_write, billed_in, billed_out, "
             "billed_cache_read, billed_cache_write, tolerance_tokens, tolerance_percent, status, running_count "
-            "FROM cost_reconciliations WHERE run_id = ? AND dispatch_id IS ? AND source = ? AND id <= ? ORDER BY id DESC LIMIT 1",
-            (self.run_id, dispatch_id, source, self.position),
+            f"FROM cost_reconciliations WHERE run_id = ? AND dispatch_id {which} AND source = ? AND id <= ? ORDER BY id DESC LIMIT 1",
+            (self.run_id, *name, source, self.position),
         ).fetchone()
         return Bill(row[:4], row[4:8], (row[8], Decimal(row[9])), row[10], row[11]) if row else None
 
@@ -378,10 +380,10 @@ _REPORTED = f"SELECT {_ROW} FROM cost_dispatch WHERE run = ? AND dispatch_id = ?
 _RUNNING = """
 WITH still (dispatch_id) AS MATERIALIZED (
     SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running
-    WHERE run = :run AND running AND superseded IS NULL AND position <= :position),
+    WHERE run = :run AND running = 1 AND superseded IS NULL AND position <= :position),
 ended (dispatch_id) AS (
     SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running
-    WHERE run = :run AND running AND superseded > :position AND position <= :position
+    WHERE run = :run AND running = 1 AND superseded > :position AND position <= :position
     ORDER BY superseded LIMIT :many - (SELECT count(*) FROM still))
 SELECT dispatch_id FROM still UNION ALL SELECT dispatch_id FROM ended ORDER BY 1 LIMIT :limit"""
 """What ran then ended soon after, most likely: with as many as there were, the search is over."""

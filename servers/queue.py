@@ -1,7 +1,7 @@
 """A queue of orders: those that come while one write is under way share the next one, and its wait for the disk."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ..books import Books
@@ -24,6 +24,13 @@ class Queue:
         self._writer = ThreadPoolExecutor(1, "mecris-writer")
         self._at_work: asyncio.Task[None] | None = None
         self._closed = False
+        self.on_write: Callable[[int], None] | None = None
+        """Told how many orders share a write."""
+
+    @property
+    def waiting(self) -> int:
+        """How many orders wait for a write."""
+        return len(self._waiting)
 
     async def order(self, order: Command, key: str | None, by: str) -> Answer:
         """Hand an order over; returns its answer, or raises its refusal."""
@@ -40,6 +47,8 @@ class Queue:
         try:
             while self._waiting:
                 now, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                if self.on_write:
+                    self.on_write(len(now))
                 answers = await loop.run_in_executor(self._writer, self._write, [given for given, _ in now])
                 for (_, answered), answer in zip(now, answers, strict=True):
                     _settle(answered, answer)

@@ -7,11 +7,11 @@ Numbers in decimal digits, texts in UTF-8, `state` as it is stored. `last` is th
 same write, `recorded_at` the column of `event_chain`. Anybody can check it with SQLite and a hash.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
+from .connection import Connection, stream
 from .positions import GENESIS
 
 
@@ -37,7 +37,7 @@ def link_of(
     return sha256(before + told + state).digest()
 
 
-def holds(connection: sqlite3.Connection, kept: str) -> bool:
+def holds(connection: Connection, kept: str) -> bool:
     """Is a head that was printed once, 'position:link', in this log?"""
     position, _, link = kept.partition(":")
     if not (position.isascii() and position.isdecimal()):
@@ -46,11 +46,11 @@ def holds(connection: sqlite3.Connection, kept: str) -> bool:
     return found is not None and isinstance(found[0], bytes) and found[0].hex() == link.strip().lower()
 
 
-def faults(connection: sqlite3.Connection) -> Iterator[Fault]:
+def faults(connection: Connection) -> Iterator[Fault]:
     """Recompute the chain from the first event on; streams, whatever the size of the log."""
     before: object = GENESIS
     expected, previous_at, whole_until, versions = 1, "", 0, _Versions()
-    for position, oid, version, topic, state, last, recorded_at, kept in connection.execute(_BOTH):
+    for position, oid, version, topic, state, last, recorded_at, kept in stream(connection, _BOTH):
         for missing in range(expected, position):
             yield Fault(missing, f"event {missing} is missing, and its link with it")
             before = None  # what the next link rests on is lost
@@ -97,7 +97,7 @@ class _Versions:
         return None if last is None else last + 1
 
 
-def _cut_off(connection: sqlite3.Connection, end: int, whole_until: object) -> Iterator[Fault]:
+def _cut_off(connection: Connection, end: int, whole_until: object) -> Iterator[Fault]:
     """The end of the log may be missing; its last write, and the read models, may know of more."""
     seen = connection.execute("SELECT max(position) FROM view_positions").fetchone()[0]
     known = max(number for number in (whole_until, seen, 0) if isinstance(number, int))

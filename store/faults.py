@@ -6,6 +6,10 @@ from contextlib import contextmanager
 
 from ..domain.errors import Busy, Damaged, EventDamaged, NotBooks, NotFound, Unavailable
 
+BROKEN = (sqlite3.DatabaseError,)
+"""What reading a damaged file may raise beside errors of our own."""
+FAILED = (sqlite3.OperationalError,)
+"""What is raised when SQLite could not do what it was told, which says nothing about the events."""
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _BROKEN = {sqlite3.SQLITE_CORRUPT}
 

@@ -10,17 +10,21 @@ from time import monotonic, sleep
 from types import TracebackType
 
 from ..domain.errors import NotBooks, Unavailable
-from . import schema
+from . import positions, schema
 from .faults import in_our_words, told
 
 PATIENCE = 30.0
 """Seconds to wait for another writer."""
+POLL = 0.25
+"""Seconds between two looks at a file that others may write."""
 CACHE = -16384
 """SQLite's page cache in KiB, negative as SQLite wants it."""
 
 
 class File:
     """The books in one SQLite file. Safe to share between threads."""
+
+    kind = "sqlite"
 
     def __init__(self, path: str) -> None:
         self.where = path
@@ -183,6 +187,38 @@ class File:
         finally:
             self._holder = None
             self._turn.release()
+
+    def wait(self, position: int, seconds: float) -> int:
+        """Where the log ends, as soon as that is beyond a position, or after so many seconds; a file is looked at."""
+        given_up = monotonic() + seconds
+        while True:
+            with self.reading() as connection:
+                end = positions.head(connection).position
+            if end > position or monotonic() >= given_up:
+                return end
+            sleep(min(POLL, seconds))
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open and idle, or write."""
+        return len(self._readers) + (self._writer is not None)
+
+    @contextmanager
+    def beside(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose `main` is an empty private database, and whose `live` are these books, to be read."""
+        with told(self.where):
+            connection = sqlite3.connect("file:", uri=True, isolation_level=None)
+            try:
+                connection.execute("ATTACH ? AS live", (address(self.where, "ro"),))
+                connection.execute("BEGIN")
+                yield connection
+                connection.execute("ROLLBACK")
+            finally:
+                connection.close()
+
+    def grant(self, role: str) -> None:
+        """Refused: who may do what with a file is the operating system's to say."""
+        raise Unavailable(f"{self.where} is a file, and knows no roles: set its permissions")
 
     def tidy(self) -> None:
         """After one very large write: move it out of the write-ahead log, for which every small one would pay."""

@@ -1,11 +1,11 @@
 """Where the log ends, which positions were written together, and what was its end at a moment."""
 
-import sqlite3
 from datetime import datetime
 from typing import NamedTuple
 
 from ..domain.errors import EventDamaged
 from ..domain.period import from_text
+from .connection import Connection
 
 GENESIS = bytes(32)
 """The link in front of the first event."""
@@ -23,7 +23,7 @@ class Head(NamedTuple):
         return f"{self.position}:{link}"
 
 
-def head(connection: sqlite3.Connection) -> Head:
+def head(connection: Connection) -> Head:
     """Where the log ends."""
     found = connection.execute(
         "SELECT position, recorded_at, link FROM event_chain ORDER BY position DESC LIMIT 1"
@@ -31,7 +31,7 @@ def head(connection: sqlite3.Connection) -> Head:
     return Head(*found) if found else Head(0, "", GENESIS)
 
 
-def end_of_write(connection: sqlite3.Connection, position: int) -> int:
+def end_of_write(connection: Connection, position: int) -> int:
     """The last position of the write that a position lies in."""
     found = connection.execute("SELECT last FROM event_chain WHERE position = ?", (position,)).fetchone()
     if found is None:
@@ -39,7 +39,7 @@ def end_of_write(connection: sqlite3.Connection, position: int) -> int:
     return int(found[0])
 
 
-def recorded_at(connection: sqlite3.Connection, position: int) -> datetime:
+def recorded_at(connection: Connection, position: int) -> datetime:
     """When the event at a position was recorded."""
     found = connection.execute(
         "SELECT recorded_at FROM event_chain WHERE position <= ? ORDER BY position DESC LIMIT 1", (position,)
@@ -47,7 +47,7 @@ def recorded_at(connection: sqlite3.Connection, position: int) -> datetime:
     return from_text(found.fetchone()[0])
 
 
-def last_by(connection: sqlite3.Connection, recorded_at: str) -> int:
+def last_by(connection: Connection, recorded_at: str) -> int:
     """The last position recorded by a moment (as stored text); recorded_at never goes backwards, so halving finds it."""
     low, high = 0, head(connection).position
     while low < high:

@@ -4,9 +4,13 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # `tests` is no package: laws and machine share `strategies`
+from postgres import Postgres  # it lies there too
+
+SERVER = pytest.StashKey[Postgres]()
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 settings.register_profile(
@@ -16,3 +20,36 @@ settings.register_profile(
     "thorough", deadline=None, max_examples=500, stateful_step_count=60, suppress_health_check=_SLOW, print_blob=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the books of the tests are."""
+    parser.addoption("--store", choices=("sqlite", "postgresql"), default="sqlite", help="run the tests on these books")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what is marked; on PostgreSQL, start one server for all processes of this run."""
+    config.addinivalue_line("markers", "sqlite: about files, and what SQLite makes of them")
+    if config.getoption("--store") == "postgresql" and not hasattr(config, "workerinput"):
+        config.stash[SERVER] = server = Postgres.start()
+        os.environ["MECRIS_TEST_POSTGRESQL"] = server.url
+        here = str(Path(__file__).parent / "everywhere")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    if os.environ.get("MECRIS_TEST_POSTGRESQL"):
+        from everywhere.sitecustomize import redirect
+
+        redirect()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server that this run started."""
+    if SERVER in config.stash:
+        config.stash[SERVER].stop()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, leave out what is about files: `test_postgresql` has what is told of a database instead."""
+    if config.getoption("--store") == "postgresql":
+        about_files = [item for item in items if item.get_closest_marker("sqlite")]
+        config.hook.pytest_deselected(items=about_files)
+        items[:] = [item for item in items if item not in about_files]

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -23,7 +23,7 @@ SCOPES = ("read", "write", "admin")
 class Server:
     """A server that runs: where, its process, and the tokens of its books by scope."""
 
-    def __init__(self, process: "subprocess.Popen[str]", path: Path, tokens: dict[str, str]) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", path: Path | str, tokens: dict[str, str]) -> None:
         self.process, self.path, self.tokens = process, path, tokens
         self.said: Queue[str] = Queue()
         self.lines: list[str] = []
@@ -31,9 +31,10 @@ class Server:
         self.url = self._url()
 
     def _listen(self) -> None:
-        for line in self.process.stderr or ():
-            self.lines.append(line)
-            self.said.put(line)
+        with suppress(ValueError):  # it was closed, as the server has ended
+            for line in self.process.stderr or ():
+                self.lines.append(line)
+                self.said.put(line)
 
     def _url(self) -> str:
         for _ in range(50):
@@ -63,14 +64,16 @@ class Server:
         return self.process.wait(20)
 
 
-def tokens_of(path: Path) -> dict[str, str]:
+def tokens_of(path: Path | str) -> dict[str, str]:
     """A token of each scope, named after it."""
     with Books.open(path, recorded_by="ada") as books:
         return {scope: books.create_token(scope, scope)["token"] for scope in SCOPES}
 
 
 @contextmanager
-def serving(path: Path, *options: str, door: str = "serve", tokens: dict[str, str] | None = None) -> Iterator[Server]:
+def serving(
+    path: Path | str, *options: str, door: str = "serve", tokens: dict[str, str] | None = None
+) -> Iterator[Server]:
     """A server on some books, while a test runs."""
     tokens = tokens_of(path) if tokens is None else tokens
     command = [sys.executable, "-m", "mecris.cli", "--books", str(path), door, "--port", "0", *options]

@@ -297,6 +297,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(founded: Mecris) -> None:
     assert subprocess.run(["bash", "-c", command], capture_output=True).returncode == 0
 
 
+@pytest.mark.sqlite
 def test_exit_5_says_damaged(mecris: Mecris, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("Dear ledger, this is a letter and no database.")
     said = mecris("--books letter.txt budget cycle list")
@@ -400,6 +401,7 @@ def test_cycles_are_listed(founded: Mecris) -> None:
     )
 
 
+@pytest.mark.sqlite
 def test_books_that_are_made_by_their_name_are_told(mecris: Mecris, tmp_path: Path) -> None:
     assert mecris("--books other.db budget cycle list --json") == (0, "[]\n", f"new books: {tmp_path}/other.db\n")
     assert mecris("--books other.db budget cycle list --json") == (0, "[]\n", "")

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from served import opened, said, serving
 
 from mecris.books import Books
+
+pytestmark = pytest.mark.sqlite
 
 HERE = Path(__file__).parent
 ENDLESS = "/audit/events/stream"

@@ -20,6 +20,8 @@ from mecris.domain.lines import Line
 from mecris.projections.follow import VIEWS
 from mecris.store import chain, positions
 
+pytestmark = pytest.mark.sqlite
+
 DAY = datetime(2025, 9, 9, tzinfo=UTC)
 
 DAMAGED = 5

@@ -17,15 +17,18 @@ from typing import NamedTuple
 
 import click
 import pytest
+from postgres import Postgres
 
 from mecris.cli.main import mecris, run
 
+pytestmark = pytest.mark.sqlite
+
 ROOT = Path(__file__).parent.parent
 README, AGENTS, GUIDE = ROOT / "README.md", ROOT / "AGENTS.md", ROOT / "docs" / "guide.md"
-IMPORTS = ROOT / "docs" / "imports.md"
+IMPORTS, OPERATIONS = ROOT / "docs" / "imports.md", ROOT / "docs" / "operations.md"
 LEDGER, SERVERS, CONTRIBUTING = ROOT / "docs" / "ledger.md", ROOT / "docs" / "servers.md", ROOT / "CONTRIBUTING.md"
 PAGES = [README, AGENTS, *sorted((ROOT / "docs").glob("*.md"))]
-AT_LEAST = {README: 8, AGENTS: 16, GUIDE: 80, LEDGER: 45, SERVERS: 15, IMPORTS: 15}
+AT_LEAST = {README: 8, AGENTS: 16, GUIDE: 80, LEDGER: 45, SERVERS: 15, IMPORTS: 15, OPERATIONS: 25}
 """How much must be run of these pages, so that the test cannot pass by finding nothing."""
 TELLS_EXIT = '|| echo "exit $?"'
 
@@ -71,14 +74,33 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
-PORT = free_port()
-"""Stands in for the port that a page names: whoever runs the tests may have a server there."""
+STANDS_FOR = {"8787": free_port(), "8788": free_port()}
+"""What stands in for the ports that a page names: whoever runs the tests may have a server there."""
 
 
-def done(shown: Shown) -> str:
-    """Run it here and now, on a port that is free; what it printed, both streams as they come."""
-    shown = shown._replace(run=[word.replace("8787", PORT) for word in shown.run])
-    return _done(shown).replace(PORT, "8787")
+def done(shown: Shown, stands_for: dict[str, str]) -> str:
+    """Run it here and now, on ports and servers of our own; what it printed, both streams as they come."""
+    run = shown.run
+    for named, ours in stands_for.items():
+        run = [word.replace(named, ours) for word in run]
+    printed = _done(shown._replace(run=run))
+    for named, ours in stands_for.items():
+        printed = printed.replace(ours, named)
+    return printed
+
+
+@pytest.fixture
+def stands_for(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Ports of our own, and for the page about PostgreSQL a server of our own and its programs."""
+    if page != OPERATIONS:
+        yield STANDS_FOR
+        return
+    server = Postgres.start()
+    try:
+        monkeypatch.setenv("PATH", f"{server.programs}{os.pathsep}{os.environ['PATH']}")
+        yield {**STANDS_FOR, "@db1/": f"@127.0.0.1:{server.port}/"}
+    finally:
+        server.stop()
 
 
 def _done(shown: Shown) -> str:
@@ -119,7 +141,8 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     if (server := tmp_path / "serve.pid").exists():  # one that the page started, if the page did not come to its end
         with suppress(ProcessLookupError):
-            os.kill(int(server.read_text()), signal.SIGKILL)
+            for process in server.read_text().split():
+                os.kill(int(process), signal.SIGKILL)
 
 
 def agrees(real: str, told: str) -> bool:
@@ -130,13 +153,13 @@ def agrees(real: str, told: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 @pytest.mark.usefixtures("scratch")
-def test_what_a_page_shows_is_what_happens(page: Path) -> None:
+def test_what_a_page_shows_is_what_happens(page: Path, stands_for: dict[str, str]) -> None:
     shown = shown_on(page)
     assert len(shown) >= AT_LEAST.get(page, 0)
-    if page == SERVERS and shutil.which("curl") is None:
+    if page in (SERVERS, OPERATIONS) and shutil.which("curl") is None:
         pytest.skip("there is no curl here, which this page asks with")
     for one in shown:
-        real = done(one)
+        real = done(one, stands_for)
         where = f"{page.name}:{one.line}"
         if one.prints is not None and not agrees(real, one.prints):
             pytest.fail(f"{where}: {one.run[-1]}\nprints\n{real}\nand the page says\n{one.prints}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,7 +99,9 @@ def by_mcp(path: Path) -> None:
         return ElicitResult(action="accept", content={"confirm": True})
 
     async def story() -> None:
-        command = StdioServerParameters(command=sys.executable, args=["-m", "mecris.cli", "--books", str(path), "mcp"])
+        command = StdioServerParameters(
+            command=sys.executable, args=["-m", "mecris.cli", "--books", str(path), "mcp"], env=dict(os.environ)
+        )
         async with Client(command, elicitation_callback=yes) as client:
             claude = {"cycle_id": 1, "provider": "claude"}
             for tool, arguments in [
@@ -155,7 +158,9 @@ def test_the_status_as_of_a_position_is_the_same_to_the_byte_at_every_door(tmp_p
 
 
 async def _by_mcp(path: Path, position: int) -> str:
-    command = StdioServerParameters(command=sys.executable, args=["-m", "mecris.cli", "--books", str(path), "mcp"])
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "mecris.cli", "--books", str(path), "mcp"], env=dict(os.environ)
+    )
     async with Client(command) as client:
         return await _read(client, position)
 

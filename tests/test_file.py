@@ -21,6 +21,8 @@ from mecris.domain.errors import Damaged, EventDamaged, MecrisError, NewerBooks,
 from mecris.projections.follow import VIEWS
 from mecris.store import chain, positions, schema
 
+pytestmark = pytest.mark.sqlite
+
 DAMAGED, UNREACHABLE = 5, 6
 OPEN = OpenCycle(start_date="2025-09-01", end_date="2099-09-30", target_usd=10)
 METER = RecordSource(cycle_id=1, source="meter", type="realtime", amount="0.25")

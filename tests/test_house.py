@@ -35,7 +35,9 @@ def test_every_room_is_installed_below_one_name_and_checked() -> None:
     tools = PROJECT["tool"]
     assert {"domain", "store", "projections", "books", "cli"} <= rooms()
     inside = {
-        f"mecris.{path.parent.relative_to(ROOT)}".replace("/", ".") for path in ROOT.glob("servers/*/__init__.py")
+        f"mecris.{path.parent.relative_to(ROOT)}".replace("/", ".")
+        for path in ROOT.glob("*/*/__init__.py")
+        if path.parts[-3] in rooms()
     }
     assert set(tools["setuptools"]["packages"]) == names | inside
     assert tools["setuptools"]["package-dir"] == {name: name.removeprefix("mecris.") for name in names}
@@ -96,6 +98,7 @@ def imported_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+@pytest.mark.sqlite
 def test_a_question_imports_neither_pydantic_nor_the_write_side(tmp_path: Path) -> None:
     books = tmp_path / "books.db"
     code = f"""
@@ -143,6 +146,7 @@ def test_a_kept_fingerprint_stays_the_same_when_a_command_gets_another_option() 
     assert _fingerprint(order) == "b24b37d10ffd8baa725a12c4151ca0bf00869f46c975ec04a16500ead9f1a5ac"
 
 
+@pytest.mark.sqlite
 def test_a_snapshot_that_was_changed_or_cannot_be_read_decides_nothing(tmp_path: Path) -> None:
     from mecris.books import Books
     from mecris.domain.commands import OpenCycle, RecordSource

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -39,7 +40,9 @@ CYCLE = {"start_date": "2025-08-06", "end_date": "2025-09-30", "target_usd": 24.
 @asynccontextmanager
 async def stdio(path: Path, **more: Any) -> AsyncIterator[Client]:
     """A client of a server that it starts itself."""
-    command = StdioServerParameters(command=sys.executable, args=["-m", "mecris.cli", "--books", str(path), "mcp"])
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "mecris.cli", "--books", str(path), "mcp"], env=dict(os.environ)
+    )
     async with Client(command, **more) as client:
         yield client
 

@@ -308,6 +308,7 @@ def test_two_processes_sharing_idempotency_keys_record_each_reading_once_and_hea
         assert_sound(books)
 
 
+@pytest.mark.sqlite
 def test_ten_processes_that_make_the_same_books_at_once_all_find_them(tmp_path: Path) -> None:
     path = tmp_path / "new" / "books.db"
     assert at_once(CREATOR, path, 10) == ["[0, []]\n"] * 10
@@ -323,6 +324,7 @@ def test_ten_processes_that_make_and_write_the_same_books_at_once_lose_nothing(t
         assert_sound(books)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("attempt", range(2))
 def test_ten_processes_that_fill_the_same_empty_file_at_once_all_find_whole_books(tmp_path: Path, attempt: int) -> None:
     path = tmp_path / "books.db"

@@ -251,7 +251,7 @@ def test_every_question_can_be_asked_as_of_a_moment_but_for_those_about_the_serv
         if "get" in operations
     }
     without = {path for path, names in takes.items() if "as_of" not in names}
-    assert without == {"/health", "/ready", "/jobs/{job_id}", "/audit/verify", "/audit/events/stream"}
+    assert without == {"/health", "/ready", "/jobs/{job_id}", "/audit/verify", "/audit/events/stream", "/metrics"}
 
 
 def test_the_past_is_answered_as_it_was_known(client: httpx.Client) -> None:

@@ -415,6 +415,7 @@ def mecris(path: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple
     return code, told.out, told.err.replace(f"new books: {path / 'books.db'}\n", "")
 
 
+@pytest.mark.sqlite
 def test_the_story_of_a_run_through_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def m(*words: str) -> tuple[int, str, str]:
         return mecris(tmp_path, capsys, *words)

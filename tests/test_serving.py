@@ -189,6 +189,7 @@ def test_orders_that_share_a_write_are_each_done_or_refused_for_themselves(tmp_p
         assert books.replay().differences == 0
 
 
+@pytest.mark.sqlite
 def test_a_damaged_cycle_does_not_take_those_with_it_that_share_its_write(tmp_path: Path) -> None:
     path = tmp_path / "books.db"
     with Books.open(path) as books:

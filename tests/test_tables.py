@@ -14,6 +14,8 @@ from mecris.books import Books
 from mecris.domain.commands import Command
 from mecris.domain.money import plain
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Iterator[sqlite3.Connection]:

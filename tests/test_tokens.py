@@ -39,6 +39,7 @@ def test_a_token_opens_what_its_scope_includes(books: Books) -> None:
     assert allows == {"read": ["read"], "write": ["read", "write"], "admin": ["read", "write", "admin"]}
 
 
+@pytest.mark.sqlite
 def test_the_books_hold_a_digest_and_the_secret_nowhere(books: Books) -> None:
     token = books.create_token("ci", "write")["token"]
     found = re.fullmatch(r"mecris_[0-9a-f]{16}_([A-Za-z0-9_-]{43})", token)

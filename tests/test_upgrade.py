@@ -14,6 +14,8 @@ from mecris.domain import commands as c
 from mecris.domain.errors import RuleRefused
 from mecris.projections.follow import VIEWS
 
+pytestmark = pytest.mark.sqlite
+
 GOLDEN = Path(__file__).parent / "golden" / "books"
 VERSIONS = sorted(path.stem for path in GOLDEN.glob("*.db"))
 CLOCK_ALONE = ("days_left", "state", "generated_at")

@@ -17,14 +17,16 @@ from starlette.routing import compile_path
 
 from ...books import Books
 from ...domain.errors import MecrisError
+from ..news import News
 from ..queue import Queue
 from .budget import router as budget
-from .calls import BEARER, Hall, written
+from .calls import BEARER, Asking, Hall, written
 from .guard import OPEN, App, Guard, Limits, Receive, Scope, Send
 from .ledger import cost, odometer
+from .metrics import MEDIA, Metrics
 from .problems import of_error, of_validation, problem
 from .records import audit, jobs, tokens
-from .resources import Problem, Router, problems
+from .resources import ASKED, Problem, Router, problems
 
 ABOUT = """How much budget is left for LLM providers, and why should I believe it?
 
@@ -58,11 +60,13 @@ def application(
         redirect_slashes=False,
     )
     app.state.closing = asyncio.Event()
-    app.state.hall = Hall(books, Queue(books), notify, CapacityLimiter(ALERTS), CapacityLimiter(PROOFS))
+    queue = Queue(books)
+    metrics = Metrics(books, queue)
+    app.state.hall = Hall(books, queue, News(books), metrics, notify, CapacityLimiter(ALERTS), CapacityLimiter(PROOFS))
     for router in (budget, cost, odometer, audit, jobs, tokens, _health(books)):
         app.include_router(router)
     app.add_middleware(Heads)
-    app.add_middleware(Guard, books=books, limits=limits, log=log)
+    app.add_middleware(Guard, books=books, limits=limits, log=log, observe=metrics.asked)
     app.add_exception_handler(MecrisError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ValidationError, _invalid)
@@ -80,18 +84,22 @@ class Heads:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         is_head = scope.get("method") == "HEAD" and not scope["path"].endswith("/stream")
-        await self.app({**scope, "method": "GET"} if is_head else scope, receive, send)
+        passed = {**scope, "method": "GET"} if is_head else scope
+        await self.app(passed, receive, send)
+        scope["route"] = passed.get("route")  # requests are counted by it
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hall: Hall = app.state.hall
-    worker = asyncio.create_task(_work(app))
+    closing: asyncio.Event = app.state.closing
+    at_work = (_work(app), hall.news.listen(closing), hall.news.follow(closing))
+    working = asyncio.gather(*map(asyncio.create_task, at_work))
     try:
         yield
     finally:
-        app.state.closing.set()
-        await worker
+        closing.set()
+        await working
         await hall.queue.close()
         with suppress(MecrisError):
             await run_in_threadpool(hall.books.note_token_uses)
@@ -127,6 +135,15 @@ def _health(books: Books) -> Any:
         """Can the books be read? Needs no token."""
         await run_in_threadpool(lambda: books.position)
         return written({"status": "ready"})
+
+    @router.get(
+        "/metrics",
+        response_model=None,
+        responses={**ASKED, 200: {"description": "In Prometheus' text format.", "content": {"text/plain": {}}}},
+    )
+    async def metrics(call: Asking) -> Response:
+        """Orders and what came of them, requests, the queue, and how far the read models are, for Prometheus."""
+        return Response(await run_in_threadpool(call.hall.metrics.text), headers={"Content-Type": MEDIA})
 
     return router
 

@@ -17,7 +17,9 @@ from ...domain.access import ADMIN, READ, WRITE, Token
 from ...domain.commands import Command
 from ...domain.errors import Forbidden, RuleRefused
 from ...domain.text import name_of
+from ..news import News
 from ..queue import Queue
+from .metrics import Metrics
 from .texts import Moment, Name, When
 
 BEARER = HTTPBearer(auto_error=False, description="A token of `mecris token create`.")
@@ -33,6 +35,8 @@ class Hall(NamedTuple):
 
     books: Books
     queue: Queue
+    news: News
+    metrics: Metrics
     notify: tuple[str, ...]
     alerts: CapacityLimiter
     proofs: CapacityLimiter
@@ -85,7 +89,8 @@ class Call:
 
     async def order(self, order: Command, status: int = 200, location: str | None = None) -> Response:
         """Give an order, durably. `location` may name fields of the answer."""
-        answer = await self.hall.queue.order(order, self.key, self.token.name)
+        given = self.hall.queue.order(order, self.key, self.token.name)
+        answer = await self.hall.metrics.counted(order.name, given)
         return written(answer, status, location)
 
     async def queued(self, ask: Callable[[], Answer]) -> Response:

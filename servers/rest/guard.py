@@ -28,6 +28,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Observe = Callable[[Scope, int, float], None]
+"""Told of each request: its scope, the status it was answered with, and since when it was there."""
 
 LARGEST = 1 << 20
 """Bytes of a body."""
@@ -52,8 +54,15 @@ class Limits(NamedTuple):
 class Guard:
     """ASGI middleware around everything."""
 
-    def __init__(self, app: App, books: Books, limits: Limits, log: Callable[[str], None] | None = None) -> None:
-        self.app, self.books, self.limits = app, books, limits
+    def __init__(
+        self,
+        app: App,
+        books: Books,
+        limits: Limits,
+        log: Callable[[str], None] | None = None,
+        observe: Observe | None = None,
+    ) -> None:
+        self.app, self.books, self.limits, self.observe = app, books, limits, observe
         self.log = log or _to_stderr
         self.rate, self.wrong = parse(limits.rate), parse(limits.wrong)
         self._noted = perf_counter()
@@ -79,6 +88,8 @@ class Guard:
                 await _fault(id)(scope, receive, asked)
         finally:
             self._note(scope, asked)
+            if self.observe:
+                self.observe(scope, asked.status, asked.since)
             await self._note_uses()
 
     async def _let_in(self, scope: Scope, receive: Receive, asked: "_Asked") -> None:

@@ -1,6 +1,5 @@
 """The log, its proof, jobs and tokens."""
 
-import asyncio
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
@@ -22,8 +21,8 @@ audit = Router(tags=["audit"])
 jobs = Router(tags=["jobs"])
 tokens = Router(tags=["tokens"])
 _CURSOR = re.compile(rb"after (\d{1,18})")
-POLL, KEEP_ALIVE = 0.25, 15.0
-"""Seconds between two looks at the log, and after which a silent stream says that it is alive."""
+LOOK, KEEP_ALIVE = 5.0, 15.0
+"""Seconds after which a stream looks whether its token is still good, and after which a silent one says that it is alive."""
 Since = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Only what comes after this position.")]
 OfCycle = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="Only of this cycle.")]
 
@@ -94,17 +93,17 @@ async def follow(
         nonlocal at
         silent = 0.0
         yield ": the log of the books\n\n"
-        while not request.app.state.closing.is_set() and books.still_admits(call.token):
+        while not request.app.state.closing.is_set() and await run_in_threadpool(books.still_admits, call.token):
             new = await run_in_threadpool(_events_after, books, at)
             if new:
                 at = new[-1]["position"]
                 yield "".join(map(_as_event, new))
-            silent = 0.0 if new else silent + POLL
+            silent = 0.0 if new else silent + LOOK
             if silent >= KEEP_ALIVE:
                 silent = 0.0
                 yield ": still here\n\n"
             if not new:
-                await _pause(request.app.state.closing)
+                await call.hall.news.beyond(at, LOOK)
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
@@ -115,13 +114,6 @@ def _events_after(books: Books, position: int) -> list[dict[str, Any]]:
 
 def _as_event(event: dict[str, Any]) -> str:
     return f"id: {event['position']}\nevent: {event['event']}\ndata: {to_json(event)}\n\n"
-
-
-async def _pause(closing: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(closing.wait(), POLL)
-    except TimeoutError:
-        return
 
 
 @audit.ask("/audit/verify", s.Verdict)

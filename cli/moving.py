@@ -1,0 +1,98 @@
+"""`mecris books`: the books as a whole, copied elsewhere, backed up, restored, set up on PostgreSQL."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..books import Books
+from ..books.answers import Answer
+from ..books.settings import location
+from .common import JSON, tell, write_json
+from .common import books as opened_books
+
+
+@click.group()
+def books() -> None:
+    """The books as a whole: copied elsewhere, backed up, restored, set up on PostgreSQL."""
+
+
+@books.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@JSON
+def copy(source: str, target: str, as_json: bool) -> None:
+    """Copy books between files and databases, event by event, and compare every answer.
+
+    Positions, times and links stay as they are. What was interrupted goes on where it stopped; a target that holds
+    other events is refused.
+    """
+    with Books.open(_there(source), via="cli") as opened, _progress(opened.position) as advance:
+        answer = opened.copy_to(target, advance)
+    _say(answer, "copied", as_json)
+
+
+@books.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@JSON
+def backup(file: Path, as_json: bool) -> None:
+    """Copy the books into a new file, as they are at this moment; others may write meanwhile."""
+    opened = opened_books()
+    with _progress(opened.position) as advance:
+        answer = opened.backup(file, advance)
+    _say(answer, "backed up", as_json)
+
+
+@books.command("restore")
+@click.argument("file", type=click.Path(path_type=Path))
+@JSON
+def restore(file: Path, as_json: bool) -> None:
+    """Take over what a backup holds into books that are new, or that hold the beginning of it."""
+    opened = opened_books()
+    with _progress(0) as advance:
+        answer = opened.restore(file, advance)
+    _say(answer, "restored", as_json)
+
+
+@books.command("setup")
+@click.option("--grant", "role", metavar="ROLE", help="Let this role keep the books, with as little as that needs.")
+def setup(role: str | None) -> None:
+    """Make the books on PostgreSQL, or bring them up to date, and say who may keep them. For the database's owner."""
+    opened = opened_books()
+    if role is not None:
+        opened.file.grant(role)
+        click.echo(f"{role} may append to {opened.file.where}, and can change or delete no event")
+    else:
+        click.echo(f"{opened.file.where} is up to date")
+
+
+def _there(source: str) -> str:
+    """Where to copy from; a file that was mistyped is not made."""
+    where = location(source)
+    if "://" not in where and not Path(where).is_file():
+        raise click.BadParameter(f"there is no file {where}", param_hint="FROM")
+    return where
+
+
+def _say(answer: Answer, what: str, as_json: bool) -> None:
+    if as_json:
+        write_json(answer)
+        return
+    click.echo(
+        f"{answer['copied']:,} of {answer['position']:,} events {what}, {answer['rows']:,} rows and "
+        f"{answer['answers']:,} answers compared, 0 differences"
+    )
+    tell(f"head {answer['head']}")
+
+
+@contextmanager
+def _progress(length: int) -> Iterator[Any]:
+    """A progress bar on standard error, where a person sees it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=length, label="events", file=sys.stderr) as bar:
+        yield bar.update

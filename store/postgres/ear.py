@@ -1,0 +1,68 @@
+"""A connection of its own that hears when the log grows: nobody has to ask again and again."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock
+from time import monotonic
+
+import psycopg
+
+from .. import positions
+from .faults import in_our_words
+from .session import Session
+
+LOOK = 5.0
+"""Seconds after which the log is looked at although nothing was heard: news may be lost with a connection, or in a pooler."""
+
+
+class Ear:
+    """Listens on the channel of some books. Made again after a fault, and then looks first at what it has not heard."""
+
+    def __init__(self, connect: Callable[[], Session], channel: str) -> None:
+        self._connect, self._channel = connect, channel
+        self._turn = Lock()
+        self._session: Session | None = None
+        self._end, self._looked = 0, 0.0
+
+    def wait(self, position: int, seconds: float) -> int:
+        """Where the log ends, as soon as that is beyond a position, or after so many seconds."""
+        with self._turn:
+            session = self._session or self._listening()
+            try:
+                return self._hear(session, position, seconds)
+            except BaseException as error:
+                self._forget()
+                if isinstance(error, psycopg.Error):
+                    raise in_our_words(error, session.where) from error
+                raise
+
+    def _listening(self) -> Session:
+        session = self._connect()
+        self._looked = 0.0
+        session.execute(f"LISTEN {self._channel}")
+        self._session = session
+        return session
+
+    def _hear(self, session: Session, position: int, seconds: float) -> int:
+        if monotonic() - self._looked > LOOK:
+            self._end, self._looked = positions.head(session).position, monotonic()
+        if self._end <= position:
+            for news in session.raw.notifies(timeout=seconds, stop_after=1):
+                self._end = max(self._end, int(news.payload))
+        return self._end
+
+    def _forget(self) -> None:
+        if self._session is not None:
+            with suppress(psycopg.Error):
+                self._session.raw.close()
+            self._session = None
+
+    @property
+    def is_open(self) -> bool:
+        """Is there a connection?"""
+        return self._session is not None
+
+    def close(self) -> None:
+        """Listen no more."""
+        with self._turn:
+            self._forget()

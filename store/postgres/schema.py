@@ -1,0 +1,118 @@
+"""The tables of the log on PostgreSQL, who may do what with them, and the way from one version to the next.
+
+Two schemas: the log, which is only ever appended to, and the read models, which can be thrown away. The tables are those of
+`store.schema`, said in PostgreSQL's words.
+"""
+
+from collections.abc import Callable, Iterable
+
+from ...domain.errors import Damaged, NewerBooks, NotBooks, Unavailable
+from .. import schema as sqlite
+from .address import Address
+from .session import Session
+
+FORMAT = 1
+"""The version of these tables; files have one of their own."""
+APPENDED = ("stored_events", "event_chain", "evidence", "idempotency_keys")
+"""What is written once: rows are added, never changed or taken away."""
+KEPT = ("stored_snapshots", "token_uses", "jobs")
+"""What changes as the books are used."""
+
+UPGRADES: dict[int, Callable[[Session], None]] = {}
+"""From each older version, what makes it the next one; runs in one transaction with the new version number."""
+
+_GUARD = (
+    """CREATE FUNCTION {schema}.only_appended() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION '%%.%% is only appended to: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
+            USING ERRCODE = 'insufficient_privilege';
+    END $$""".replace("%%", "%"),
+    *(
+        f"CREATE TRIGGER only_appended BEFORE UPDATE OR DELETE OR TRUNCATE ON {{schema}}.{table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION {schema}.only_appended()"
+        for table in APPENDED
+    ),
+)
+
+
+_TABLES = (
+    "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = ? AND relkind = 'r'"
+)
+"""Asked of the tables themselves: the server's functions for names may remember that there was none, while we waited."""
+
+
+def version_of(session: Session, address: Address) -> int:
+    """The version of the books in a schema; 0 if there are none. Refuses what is not ours, or too new."""
+    tables = {name for (name,) in session.execute(_TABLES, (address.schema,))}
+    if "books" not in tables:
+        if tables:
+            raise NotBooks(
+                f"the schema {address.schema} of {address.shown} is not of Mecris: name another with ?schema=NAME"
+            )
+        return 0
+    version = session.execute(f"SELECT format FROM {address.schema}.books").fetchone()
+    if version is None or version[0] < 1:
+        raise Damaged(f"{address.shown} has no version: it is not what Mecris wrote, restore it from a backup")
+    if version[0] > FORMAT:
+        raise NewerBooks(
+            f"{address.shown} was written by a newer Mecris (format {version[0]}, this one reads up to {FORMAT}): "
+            "upgrade mecris"
+        )
+    return int(version[0])
+
+
+def create(session: Session, address: Address) -> None:
+    """Make the books in an empty schema; the caller's transaction, and its lock, make it once and whole."""
+    for name in (address.schema, address.views):
+        session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
+    for statement in (*sqlite.LOG, *sqlite.DESK, *sqlite.EVIDENCE):
+        session.execute(statement.replace("CREATE TABLE view_", "CREATE TABLE main.view_"))
+    for statement in _GUARD:
+        session.raw.execute(statement.format(schema=address.schema))
+    session.execute(f"CREATE TABLE {address.schema}.books (format INTEGER NOT NULL)")
+    session.execute(f"INSERT INTO {address.schema}.books VALUES (?)", (FORMAT,))
+
+
+def upgrade(session: Session, address: Address) -> None:
+    """Bring older books up to date; the caller's transaction makes it all or nothing."""
+    for version in range(version_of(session, address), FORMAT):
+        UPGRADES[version](session)
+        session.execute("DELETE FROM stored_snapshots")
+    session.execute(f"UPDATE {address.schema}.books SET format = ?", (FORMAT,))
+
+
+def grant(session: Session, address: Address, role: str) -> None:
+    """Let a role keep these books: append to the log, and own the read models. It can change or delete no event."""
+    known = session.execute("SELECT quote_ident(rolname) FROM pg_roles WHERE rolname = ?", (role,)).fetchone()
+    if known is None:
+        raise Unavailable(f"there is no role '{role}' on this server: make it with CREATE ROLE")
+    for statement in _grants(address, known[0]):
+        session.execute(statement)
+    session.execute(f"ALTER SCHEMA {address.views} OWNER TO {known[0]}")
+    adopt(session, address)
+
+
+def _grants(address: Address, role: str) -> Iterable[str]:
+    schema = address.schema
+    yield f"GRANT USAGE ON SCHEMA {schema} TO {role}"
+    yield f"GRANT SELECT ON {schema}.books TO {role}"
+    for table in APPENDED:
+        yield f"REVOKE ALL ON {schema}.{table} FROM {role}"
+        yield f"GRANT SELECT, INSERT ON {schema}.{table} TO {role}"
+    for table in KEPT:
+        yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.{table} TO {role}"
+
+
+def adopt(session: Session, address: Address) -> None:
+    """Give the read models to the owner of their schema, whoever made them: they are remade by whoever serves the books."""
+    owner = session.execute(
+        "SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE nspname = ?", (address.views,)
+    ).fetchone()[0]
+    made = session.execute(
+        "SELECT quote_ident(c.relname), c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = ? AND c.relkind IN ('r', 'v') AND c.relowner <> n.nspowner",
+        (address.views,),
+    ).fetchall()
+    for name, kind in made:
+        what = "VIEW" if kind == "v" else "TABLE"
+        session.execute(f"ALTER {what} {address.views}.{name} OWNER TO {owner}")

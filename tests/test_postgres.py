@@ -1,0 +1,412 @@
+"""Books on PostgreSQL: who may do what, what is said when something is wrong, and moving in and out."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from threading import Event, Thread
+
+import psycopg
+import pytest
+from postgres import Postgres
+
+from mecris.books import Books
+from mecris.cli.main import run
+from mecris.domain.commands import ApplyPlug, Command, Dispatch, OpenCycle, ReadOdometer, RecordDispatches, RecordSource
+from mecris.domain.errors import MecrisError, NewerBooks, RuleRefused, Unavailable
+from mecris.projections import follow
+from mecris.projections.follow import View
+
+pytestmark = pytest.mark.sqlite  # these have a server of their own, wherever the other tests keep their books
+
+SECRET = "k3ep-it"
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A server with an owner of books, a group that may keep them, two who belong to it, and one with a password."""
+    server = Postgres.start()
+    try:
+        rules = server.data / "pg_hba.conf"
+        rules.write_text(f"host all secured 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        server.sql("SELECT pg_reload_conf()")
+        server.sql("CREATE ROLE owner LOGIN; CREATE ROLE team; GRANT team TO owner")
+        server.sql("CREATE ROLE ada LOGIN; CREATE ROLE bob LOGIN; GRANT team TO ada, bob")
+        server.sql(f"CREATE ROLE secured LOGIN PASSWORD '{SECRET}'")
+        server.sql("CREATE ROLE closed NOLOGIN")
+        server.sql("CREATE DATABASE spend OWNER owner")
+        yield server
+    finally:
+        server.stop()
+
+
+class Place:
+    """A schema in the database of the owner, and who comes to it."""
+
+    def __init__(self, server: Postgres, schema: str) -> None:
+        self.server, self.schema = server, schema
+
+    def by(self, role: str) -> str:
+        """The address for a role."""
+        return f"postgresql://{role}@/spend?host={self.server.folder}&port={self.server.port}&schema={self.schema}"
+
+    def sql(self, role: str, statement: str) -> list[tuple[object, ...]]:
+        """Do a statement as a role, past Mecris."""
+        address = self.by(role).replace(f"&schema={self.schema}", "")
+        with psycopg.connect(address, options=f"-csearch_path={self.schema}", autocommit=True) as connection:
+            cursor = connection.execute(statement)  # type: ignore[arg-type]  # it is a constant of the test
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def place(postgres: Postgres, request: pytest.FixtureRequest) -> Place:
+    """A schema of the test's own."""
+    return Place(postgres, f"t{abs(hash(request.node.name)):x}")
+
+
+@pytest.fixture
+def granted(place: Place, capsys: pytest.CaptureFixture[str]) -> Place:
+    """Books that the owner made and that the team keeps."""
+    assert run(["--books", place.by("owner"), "books", "setup", "--grant", "team"]) == 0
+    assert "team may append to" in capsys.readouterr().out
+    return place
+
+
+def story() -> list[Command]:
+    """A month in which something is missing and is explained, a run and a counter."""
+    said = {"cycle_id": 1, "provider": "claude", "measured_at": "2025-09-10T09:05:00Z"}
+    return [
+        OpenCycle(start_date="2025-08-06", end_date="2025-09-30", target_usd="24.96"),
+        RecordSource(source="session log", type="realtime", amount="0.11", **said),
+        RecordSource(source="console", type="manual", balance="19.54", payload="left: $19.54", **said),
+        ApplyPlug(cycle_id=1, square=True, yes=True, reason="another workspace"),
+        RecordDispatches(run_id="nightly", dispatches=(Dispatch(dispatch_id="d", input_tokens=7, output_tokens=1),)),
+        ReadOdometer(provider="groq", amount_usd="1.20"),
+    ]
+
+
+def tell(books: Books) -> None:
+    """Record the story, each order under a key."""
+    for number, order in enumerate(story()):
+        assert books.handle(order, idempotency_key=f"story {number}")["recorded"]
+
+
+def assert_sound(books: Books) -> None:
+    """The chain is whole, and the read models are what the log says."""
+    assert books.verify().faults == []
+    replayed = books.replay()
+    assert (replayed.differences, replayed.faults) == (0, []), replayed.examples
+
+
+# -- who may do what ------------------------------------------------------------------------------------------------
+
+
+def test_whoever_was_let_in_by_setup_can_do_everything_the_product_does(
+    granted: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Books.open(granted.by("ada"), recorded_by="ada") as books:
+        tell(books)
+        assert books.handle(story()[1], idempotency_key="story 1").replayed
+        secret = books.create_token("ci", "write")["token"]
+        assert books.admit(secret).name == "ci"
+        books.note_token_uses()
+        assert books.status(1)["tie_out"]["remaining_usd"] == Decimal("19.54")
+        assert_sound(books)
+        assert books.rebuild() == books.position
+        monkeypatch.setattr(follow, "VIEWS", tuple(View(v.name, v.version + 1) for v in follow.VIEWS))
+        assert books.status(1)["tie_out"]["unexplained_usd"] == 0
+        assert_sound(books)
+    with Books.open(granted.by("bob")) as books:  # what one of the team made anew, the next can make anew
+        assert books.rebuild() == books.position
+        assert_sound(books)
+    with Books.open(granted.by("owner")) as books:
+        assert books.rebuild() == books.position
+    with Books.open(granted.by("ada")) as books:
+        assert books.handle(story()[0])["recorded"]
+        assert_sound(books)
+
+
+def test_a_file_is_imported_and_read_again_by_the_team(granted: Place, tmp_path: Path) -> None:
+    path = tmp_path / "spend.csv"
+    path.write_text("date,provider,usd\n2025-09-01,claude,1.25\n2025-09-02,claude,oops\n")
+    with Books.open(granted.by("ada")) as books:
+        books.handle(story()[0])
+        assert books.import_file(path)["recorded"]
+        assert len(books.evidence()) == len(books.quarantine()) == 1
+        books.retry_quarantine()
+        assert_sound(books)
+
+
+WRITTEN_ONCE = {
+    "stored_events": "state = ''",
+    "event_chain": "link = ''",
+    "idempotency_keys": "answer = ''",
+    "evidence": "content = ''",
+}
+
+
+@pytest.mark.parametrize(("table", "change"), WRITTEN_ONCE.items())
+def test_neither_the_team_nor_the_owner_can_change_what_was_written_once(
+    granted: Place, table: str, change: str
+) -> None:
+    changes = (f"UPDATE {table} SET {change}", f"DELETE FROM {table}", f"TRUNCATE {table}")
+    for statement in changes:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"permission denied for table {table}"):
+            granted.sql("ada", statement)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"{table} is only appended to"):
+            granted.sql("owner", statement)
+    for statement in (f"DROP TABLE {table}", f"ALTER TABLE {table} DISABLE TRIGGER ALL"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="must be owner"):
+            granted.sql("ada", statement)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
+        granted.sql("ada", "UPDATE books SET format = 2")
+
+
+def test_a_role_that_was_not_let_in_is_told_so(granted: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    granted.server.sql("CREATE ROLE stranger LOGIN")
+    assert run(["--books", granted.by("stranger"), "budget", "cycle", "list"]) == 6
+    assert "may not do that (permission denied for schema" in capsys.readouterr().err
+
+
+def test_a_role_that_may_not_make_books_says_who_may(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--books", place.by("ada"), "budget", "cycle", "list"]) == 6
+    assert "let the owner run `mecris books setup`" in capsys.readouterr().err
+
+
+def test_only_a_role_that_is_there_can_be_let_in(granted: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--books", granted.by("owner"), "books", "setup", "--grant", "nobody'; DROP"]) == 6
+    assert "there is no role 'nobody'; DROP' on this server" in capsys.readouterr().err
+
+
+def test_an_owner_who_does_not_belong_to_the_team_is_told_how(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.server.sql("CREATE ROLE others")
+    assert run(["--books", place.by("owner"), "books", "setup", "--grant", "others"]) == 6
+    assert 'must be able to SET ROLE "others"' in capsys.readouterr().err
+
+
+# -- what is there --------------------------------------------------------------------------------------------------
+
+
+def test_ten_who_make_the_same_books_at_once_all_find_them_whole(place: Place) -> None:
+    program = f"from mecris.books import Books\nprint(Books.open({place.by('owner')!r}).cycles(), flush=True)"
+    makers = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(10)]
+    assert [maker.communicate(timeout=60)[0] for maker in makers] == ["[]\n"] * 10
+    assert [maker.returncode for maker in makers] == [0] * 10
+    assert place.sql("owner", "SELECT count(*) FROM books") == [(1,)]
+
+
+def test_a_schema_of_somebody_else_is_refused(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.sql("owner", f"CREATE SCHEMA {place.schema} CREATE TABLE invoices (id int)")
+    assert run(["--books", place.by("owner"), "budget", "cycle", "list"]) == 5
+    assert f"the schema {place.schema} of" in (said := capsys.readouterr().err)
+    assert "is not of Mecris: name another with ?schema=NAME" in said
+    assert place.sql("owner", "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()") == [(1,)]
+
+
+def test_books_of_a_newer_format_are_refused(granted: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    granted.sql("owner", "UPDATE books SET format = 99")
+    assert run(["--books", granted.by("ada"), "budget", "cycle", "list"]) == 5
+    assert "was written by a newer Mecris (format 99, this one reads up to" in capsys.readouterr().err
+
+
+def test_read_models_of_a_newer_mecris_are_refused(granted: Place) -> None:
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        books.catch_up()
+        granted.sql("owner", f"UPDATE {granted.schema}_views.view_positions SET version = 99 WHERE view = 'budget'")
+        with pytest.raises(NewerBooks, match="read model 'budget' was written by a newer Mecris"):
+            books.status(1)
+
+
+def test_two_books_in_two_schemas_do_not_see_each_other(place: Place) -> None:
+    other = Place(place.server, f"{place.schema}_b")
+    with Books.open(place.by("owner")) as ours, Books.open(other.by("owner")) as theirs:
+        tell(ours)
+        theirs.handle(
+            OpenCycle(start_date="2025-01-01", end_date="2025-01-31", target_usd=1), idempotency_key="story 0"
+        )
+        assert [c["target_usd"] for c in ours.cycles()] == [Decimal("24.96")]
+        assert [c["target_usd"] for c in theirs.cycles()] == [1]
+        assert (ours.verify().events, theirs.position) == (ours.position, 1)
+        with ours.file.pen():  # a writer of one does not wait for the other's
+            theirs.handle(OpenCycle(start_date="2025-02-01", end_date="2025-02-28", target_usd=2))
+        assert_sound(theirs)
+
+
+def test_an_event_that_was_changed_behind_the_guards_is_found(granted: Place) -> None:
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        change = (
+            "UPDATE stored_events SET state = convert_to(replace(convert_from(state, 'UTF8'), '0.11', '0.12'), 'UTF8')"
+        )
+        granted.sql("postgres", f"SET session_replication_role = replica; {change} WHERE position = 2")
+        assert [fault.position for fault in books.verify().faults] == [2]
+        assert books.replay().faults
+    assert run(["--books", granted.by("ada"), "audit", "verify"]) == 5
+    assert run(["--books", granted.by("ada"), "audit", "replay"]) == 5
+
+
+# -- what is said ---------------------------------------------------------------------------------------------------
+
+
+def wrong_addresses(server: Postgres) -> dict[str, tuple[str, str]]:
+    """Addresses that open nothing, and what is said of each."""
+    host = f"127.0.0.1:{server.port}"
+    not_let_in, no_url = "does not let this role in: check the user, its password", "the address of the books is no URL"
+    unknown = "is no address that PostgreSQL knows"
+    return {
+        "a wrong password": (f"postgresql://secured:{SECRET}x@{host}/spend", not_let_in),
+        "no password": (f"postgresql://secured@{host}/spend", not_let_in),
+        "no such role": (f"postgresql://nobody:{SECRET}@{host}/spend", not_let_in),
+        "a role without login": (f"postgresql://closed:{SECRET}@{host}/spend", not_let_in),
+        "no such database": (f"postgresql://secured:{SECRET}@{host}/nowhere", "there is no database at"),
+        "no server": (f"postgresql://ada:{SECRET}@127.0.0.1:1/spend", "cannot be reached"),
+        "no such host": (f"postgresql://ada:{SECRET}@host.invalid/spend", "cannot be reached"),
+        "a password as parameter": (f"postgresql://127.0.0.1:1/spend?password={SECRET}&user=ada", "cannot be reached"),
+        "a slash in the password": (f"postgresql://ada:1/{SECRET}@{host}/spend", no_url),
+        "a fence in the password": (f"postgresql://ada:1#{SECRET}@{host}/spend", no_url),
+        "a question mark in it": (f"postgresql://ada:1?{SECRET}@{host}/spend", no_url),
+        "an escape that is none": (f"postgresql://ada:{SECRET}%zz@{host}/spend", unknown),
+        "an unknown parameter": (f"postgresql://ada:{SECRET}@{host}/spend?colour=red", unknown),
+        "no address": (f"postgresql://ada:{SECRET}@[::1/spend", no_url),
+        "a schema of the server": (f"postgresql://ada:{SECRET}@{host}/spend?schema=pg_books", "is a name of up to 55"),
+        "a schema in capitals": (f"postgresql://ada:{SECRET}@{host}/spend?schema=Team", "is a name of up to 55"),
+        "a schema with a quote": (f"postgresql://ada:{SECRET}@{host}/spend?schema=a%22b", "is a name of up to 55"),
+        "a long schema": (f"postgresql://ada:{SECRET}@{host}/spend?schema={'s' * 56}", "is a name of up to 55"),
+        "an empty schema": (f"postgresql://ada:{SECRET}@{host}/spend?schema=", "is a name of up to 55"),
+    }
+
+
+def test_an_address_that_opens_nothing_says_why_and_shows_no_password(
+    postgres: Postgres, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for what, (address, told) in wrong_addresses(postgres).items():
+        assert run(["--books", address, "budget", "cycle", "list"]) == 6, what
+        printed = capsys.readouterr()
+        assert told in printed.err, what
+        assert SECRET not in printed.out + printed.err + caplog.text, what
+
+
+def test_a_password_that_is_right_is_shown_nowhere(postgres: Postgres, capsys: pytest.CaptureFixture[str]) -> None:
+    postgres.sql("GRANT CREATE ON DATABASE spend TO secured")
+    address = f"postgresql://secured:{SECRET}@127.0.0.1:{postgres.port}/spend?schema=secured"
+    assert run(["--books", address, "books", "setup"]) == 0
+    shown = f"postgresql://secured@127.0.0.1:{postgres.port}/spend?schema=secured"
+    printed = capsys.readouterr()
+    assert f"{shown} is up to date" in printed.out
+    assert SECRET not in printed.out + printed.err
+    with Books.open(address) as books:
+        assert SECRET not in f"{books.file.where} {books.file!r}"
+
+
+def test_a_password_may_come_from_a_file(postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    postgres.sql("GRANT CREATE ON DATABASE spend TO secured")
+    passwords = tmp_path / "pgpass"
+    passwords.write_text(f"127.0.0.1:{postgres.port}:spend:secured:{SECRET}\n")
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    with Books.open(f"postgresql://secured@127.0.0.1:{postgres.port}/spend?schema=secured") as books:
+        assert books.cycles() == []
+    services = tmp_path / "services"
+    services.write_text(f"[spend]\nhost=127.0.0.1\nport={postgres.port}\ndbname=spend\nuser=secured\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    with Books.open("postgresql://?service=spend&schema=secured") as books:
+        assert books.cycles() == []
+
+
+# -- moving ---------------------------------------------------------------------------------------------------------
+
+
+def test_books_are_backed_up_while_others_write_and_restored(granted: Place, tmp_path: Path) -> None:
+    done = Event()
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+
+        def write() -> None:
+            with Books.open(granted.by("bob")) as others:
+                while not done.is_set():
+                    others.handle(RecordSource(cycle_id=1, source="meter", type="realtime", amount="1"))
+
+        writer = Thread(target=write)
+        writer.start()
+        try:
+            before = books.position
+            answer = books.backup(tmp_path / "books.backup")
+        finally:
+            done.set()
+            writer.join()
+        assert before <= answer["position"] <= books.position
+        assert books.verify(answer["head"]).faults == []
+    elsewhere = Place(granted.server, f"{granted.schema}_r")
+    with Books.open(elsewhere.by("owner")) as restored:
+        assert restored.restore(tmp_path / "books.backup")["head"] == answer["head"]
+        assert restored.handle(story()[1], idempotency_key="story 1").replayed
+        assert_sound(restored)
+
+
+KILLED = """
+import os, signal, sys
+from mecris.books import Books, moving
+moving.BATCH, copied = 10, []
+def progress(count):
+    copied.append(count)
+    if len(copied) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+with Books.open(sys.argv[1]) as source:
+    source.copy_to(sys.argv[2], progress)
+"""
+
+
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_a_copy_that_was_killed_goes_on_where_it_stopped(
+    place: Place, tmp_path: Path, way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, database = str(tmp_path / "books.db"), place.by("owner")
+    source, target = (file, database) if way == "in" else (database, file)
+    with Books.open(source) as books:
+        tell(books)
+        readings = (
+            RecordSource(cycle_id=1, source=f"meter {n % 3}", type="realtime", amount=f"{n}") for n in range(60)
+        )
+        books.handle_all(readings)
+        events = books.position
+    killed = subprocess.run([sys.executable, "-c", KILLED, source, target])
+    assert killed.returncode == -signal.SIGKILL
+    with Books.open(target) as copied:
+        begun = copied.position
+        assert 0 < begun < events
+    assert run(["books", "copy", source, target]) == 0
+    assert f"{events - begun} of {events} events copied" in (said := capsys.readouterr().out)
+    assert said.endswith("0 differences\n")
+    with Books.open(source) as ours, Books.open(target) as copied:
+        assert str(ours.verify().head) == str(copied.verify().head)
+        assert copied.handle(story()[3], idempotency_key="story 3").replayed
+        assert_sound(copied)
+    assert run(["books", "copy", target, source]) == 0  # and back: there is nothing to do
+    assert f"0 of {events} events copied" in capsys.readouterr().out
+
+
+def test_a_target_with_other_events_is_refused(place: Place, tmp_path: Path) -> None:
+    with Books.open(place.by("owner")) as books, Books.open(tmp_path / "other.db") as other:
+        tell(books)
+        other.handle(OpenCycle(start_date="2025-01-01", end_date="2025-01-31", target_usd=1))
+        with pytest.raises(RuleRefused, match="holds other events") as refused:
+            other.copy_to(place.by("owner"))
+        assert refused.value.code == "other-books"
+        with pytest.raises(RuleRefused, match="these are the same books"):
+            books.copy_to(place.by("owner"))
+
+
+def test_closed_books_say_so(place: Place) -> None:
+    books = Books.open(place.by("owner"))
+    books.close()
+    for ask in (lambda: books.position, lambda: books.handle(story()[0])):
+        with pytest.raises(Unavailable, match="these books are closed"):
+            ask()
+
+
+def test_roles_are_of_databases_alone(tmp_path: Path) -> None:
+    with Books.open(tmp_path / "books.db") as books, pytest.raises(MecrisError, match="is a file, and knows no roles"):
+        books.file.grant("team")
