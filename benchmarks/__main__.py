@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import asking, importing, recording, replaying, report, running, serving
+from . import asking, importing, recording, replaying, report, running, servers, serving
 from .data import mixed_books
 from .sizes import QUICK, Sizes
 
@@ -25,7 +25,7 @@ def main() -> None:
             options.write,
             sizes.events,
             found,
-            (*recording.HOW, *replaying.HOW, *asking.HOW, *running.HOW, *serving.HOW, *importing.HOW),
+            (*recording.HOW, *replaying.HOW, *asking.HOW, *running.HOW, *serving.HOW, *servers.HOW, *importing.HOW),
         )
         print(f"\nwritten: {options.write}")
 
@@ -46,6 +46,7 @@ def _rows(folder: Path, sizes: Sizes) -> Iterator[report.Row]:
     yield from replaying.rows(folder, books, sizes)
     yield from running.rows(folder, books, sizes)
     yield from serving.rows(folder, books, sizes)
+    yield from servers.rows(sizes)
     yield from importing.rows(folder, books, sizes)
 
 

@@ -39,15 +39,15 @@ def rows(folder: Path, books: Path, sizes: Sizes) -> Iterator[Row]:
         for _ in range(CLIENTS):
             opened.handle(OpenCycle(start_date="2020-01-01", end_date="2099-12-31", target_usd=1_000_000))
     each = max(1, sizes.requests // CLIENTS)
-    with _served(path) as port:
-        _load(port, token, [1] * CLIENTS, 20)
+    with served(path) as port:
+        load(port, token, [1] * CLIENTS, 20)
         for what, cycles in (("one cycle", [1] * CLIENTS), ("16 cycles", list(range(1, CLIENTS + 1)))):
             plain, found = [], []
             for _ in range(sizes.few_rounds):
                 begun = perf_counter()
                 floor.singles(each * CLIENTS)
                 plain.append(perf_counter() - begun)
-                found.append(_load(port, token, cycles, each))
+                found.append(load(port, token, cycles, each))
             n = each * CLIENTS
             took = median(seconds for seconds, _ in found)
             p50, p99 = (median(percentile(waits, p) for _, waits in found) for p in (50, 99))
@@ -73,13 +73,14 @@ def _health(port: int, sizes: Sizes) -> Row:
 
 
 @contextmanager
-def _served(path: Path) -> Iterator[int]:
+def served(where: Path | str) -> Iterator[int]:
+    """A server on some books, as a process of its own; where it listens."""
     command = [
         sys.executable,
         "-m",
         "mecris.cli",
         "--books",
-        str(path),
+        str(where),
         "serve",
         "--port",
         "0",
@@ -99,7 +100,7 @@ def _served(path: Path) -> Iterator[int]:
             drain.result(5)
 
 
-def _load(port: int, token: str, cycles: Sequence[int], each: int) -> tuple[float, list[float]]:
+def load(port: int, token: str, cycles: Sequence[int], each: int) -> tuple[float, list[float]]:
     """Seconds in all, and those of every request, as a client process of its own saw them."""
     arguments = [str(port), str(each), *map(str, cycles)]
     done = subprocess.run(
