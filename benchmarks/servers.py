@@ -41,7 +41,9 @@ def rows(sizes: Sizes) -> Iterator[Row]:
         with Books.open(url) as opened:
             verdict, replay = opened.verify(), opened.replay()
         yield for_scale(
-            "their log afterwards", f"{verdict.events:,} events", f"{len(verdict.faults)} faults, {replay.differences} differences"
+            "their log afterwards",
+            f"{verdict.events:,} events",
+            f"{len(verdict.faults)} faults, {replay.differences} differences",
         )
     finally:
         server.stop()
