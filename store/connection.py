@@ -48,6 +48,8 @@ if TYPE_CHECKING:  # a protocol takes a quarter of a millisecond to make, which 
         made: bool
         """Were these books made by this opening?"""
         kind: str
+        patience: float
+        """Seconds to wait for another writer."""
 
         def reading(self) -> AbstractContextManager[Connection]:
             """A connection in one read transaction: all that is asked in it sees the same books."""

@@ -23,6 +23,7 @@ class File:
     """The books in one SQLite file. Safe to share between threads."""
 
     kind = "sqlite"
+    patience = PATIENCE
 
     def __init__(self, path: str) -> None:
         self.where = path

@@ -8,6 +8,7 @@ from psycopg.adapt import Dumper
 
 from .dialect import translated
 from .faults import in_our_words
+from .readers import Quiet
 
 AT_ONCE = 2_000
 """Rows that are fetched together of a question with very many."""
@@ -25,7 +26,7 @@ class _Flag(Dumper):
 class Session:
     """One of PostgreSQL's connections; `here` and `live` are the schemas that `main` and `live` stand for."""
 
-    def __init__(self, raw: "psycopg.Connection[Any]", where: str, here: str, live: str) -> None:
+    def __init__(self, raw: Quiet, where: str, here: str, live: str) -> None:
         self.raw, self.where, self.here, self.live = raw, where, here, live
         self.appended = 0
         """The last position that was appended in this transaction; 0: none."""
