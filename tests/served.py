@@ -23,7 +23,7 @@ SCOPES = ("read", "write", "admin")
 class Server:
     """A server that runs: where, its process, and the tokens of its books by scope."""
 
-    def __init__(self, process: "subprocess.Popen[str]", path: Path, tokens: dict[str, str]) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", path: Path | str, tokens: dict[str, str]) -> None:
         self.process, self.path, self.tokens = process, path, tokens
         self.said: Queue[str] = Queue()
         self.lines: list[str] = []
@@ -63,17 +63,23 @@ class Server:
         return self.process.wait(20)
 
 
-def tokens_of(path: Path) -> dict[str, str]:
+def tokens_of(path: Path | str) -> dict[str, str]:
     """A token of each scope, named after it."""
     with Books.open(path, recorded_by="ada") as books:
         return {scope: books.create_token(scope, scope)["token"] for scope in SCOPES}
 
 
 @contextmanager
-def serving(path: Path, *options: str, door: str = "serve", tokens: dict[str, str] | None = None) -> Iterator[Server]:
+def serving(
+    path: Path | str,
+    *options: str,
+    door: str = "serve",
+    tokens: dict[str, str] | None = None,
+    program: tuple[str, ...] = ("-m", "mecris.cli"),
+) -> Iterator[Server]:
     """A server on some books, while a test runs."""
     tokens = tokens_of(path) if tokens is None else tokens
-    command = [sys.executable, "-m", "mecris.cli", "--books", str(path), door, "--port", "0", *options]
+    command = [sys.executable, *program, "--books", str(path), door, "--port", "0", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield Server(process, path, tokens)
