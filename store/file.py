@@ -142,7 +142,7 @@ class File:
         """A connection in one read transaction: all that is asked in it sees the same books."""
         return Reading(self)
 
-    def pen(self) -> "Pen":
+    def pen(self, *, lasting: bool = True) -> "Pen":
         """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests."""
         return Pen(self)
 

@@ -36,11 +36,6 @@ class Address(NamedTuple):
         """The schema of the read models: it belongs to whoever serves the books, the log does not."""
         return f"{self.schema}_views"
 
-    @property
-    def channel(self) -> str:
-        """Where the end of the log is told when it moves."""
-        return self.schema
-
 
 def address_of(url: str) -> Address:
     """Take a URL apart: `postgresql://user@host/database?schema=team&patience=5`."""

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
-from ...domain.errors import Unavailable
+from ...domain.errors import Busy, Unavailable
 from . import schema
 from .address import Address, address_of
 from .faults import LOST, in_our_words, told
@@ -140,9 +140,12 @@ class Database:
         """A connection in one read transaction: all that is asked in it sees the same books."""
         return Reading(self)
 
-    def pen(self) -> "Pen":
-        """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests."""
-        return Pen(self)
+    def pen(self, *, lasting: bool = True) -> "Pen":
+        """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests.
+
+        What can be made again waits neither for the disk nor for a standby.
+        """
+        return Pen(self, "BEGIN" if lasting else "BEGIN; SET LOCAL synchronous_commit = off")
 
     @property
     def in_hand(self) -> Session | None:
@@ -169,27 +172,27 @@ class Database:
         with told(self.where):
             return self._readers.take()
 
-    def _take_pen(self) -> Session:
-        self._turn.acquire()
+    def _take_pen(self, begin: str) -> Session:
+        if not self._turn.acquire(timeout=self.patience):
+            raise Busy(f"another writer holds {self.where} for too long: try again")
         try:
             if self._closed:
                 raise Unavailable(f"these books are closed: open {self.where} again")
-            session = self._begun()
+            session = self._begun(f"{begin}; SELECT pg_advisory_xact_lock({self._lock[0]}, {self._lock[1]})")
             self._holder = get_ident()
             return session
         except BaseException:
             self._turn.release()
             raise
 
-    def _begun(self) -> Session:
+    def _begun(self, begin: str) -> Session:
         """A writing connection that holds the lock; one that broke since the last order is made anew, and tried once more."""
-        begin = f"BEGIN; SELECT pg_advisory_xact_lock({self._lock[0]}, {self._lock[1]})"
         for is_last in (False, True):
             session = self._writer or self._connect()
             self._writer = session
             try:
                 session.raw.execute(begin)
-                session.appended, session.has_made = 0, False
+                session.has_written = session.has_made = False
                 return session
             except psycopg.Error as error:
                 broken = session.raw.broken or session.raw.closed
@@ -225,9 +228,7 @@ class Database:
     def _commit(self, session: Session) -> None:
         if session.has_made:
             schema.adopt(session, self.address)
-        if session.appended:
-            session.raw.execute(f"SELECT pg_notify('{self.address.channel}', '{session.appended}')")
-        else:
+        if not session.has_written:
             session.raw.execute(_AS_SAFE)
         session.raw.warnings.clear()
         try:
@@ -263,14 +264,14 @@ class Database:
 class Pen:
     """A write transaction that holds the lock of all writers."""
 
-    __slots__ = ("_database", "_outer")
+    __slots__ = ("_begin", "_database", "_outer")
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, begin: str) -> None:
+        self._database, self._begin = database, begin
 
     def __enter__(self) -> Session:
         self._outer = self._database.in_hand
-        return self._database._take_pen() if self._outer is None else self._outer
+        return self._database._take_pen(self._begin) if self._outer is None else self._outer
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -28,15 +28,14 @@ class Session:
 
     def __init__(self, raw: Quiet, where: str, here: str, live: str) -> None:
         self.raw, self.where, self.here, self.live = raw, where, here, live
-        self.appended = 0
-        """The last position that was appended in this transaction; 0: none."""
-        self.has_made = False
-        """Was anything made in this transaction, not only written?"""
+        self.has_written = self.has_made = False
+        """Was anything written in this transaction, and was anything made?"""
         raw.adapters.register_dumper(bool, _Flag)
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
         """Do one statement."""
         self.has_made |= sql.lstrip().startswith("CREATE")
+        self.has_written |= sql.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))
         try:
             return self.raw.execute(translated(sql, self.here, self.live), parameters)
         except psycopg.Error as error:
@@ -46,6 +45,7 @@ class Session:
         """Do one statement for each row."""
         cursor = self.raw.cursor()
         given = list(rows)
+        self.has_written |= bool(given)
         try:
             if len(given) == 1:
                 return cursor.execute(translated(sql, self.here, self.live), given[0])
