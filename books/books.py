@@ -447,7 +447,7 @@ class Books:
             if seen >= position:
                 yield Questions(connection, seen, self._clock(), self.limits)
                 return
-        with self.file.pen() as connection:
+        with self.file.pen(lasting=False) as connection:
             follow.catch_up(connection)
         with self.file.reading() as connection:
             yield Questions(connection, _end(connection)[1], self._clock(), self.limits)

@@ -20,6 +20,7 @@ class Queue:
 
     def __init__(self, books: Books) -> None:
         self.books = books
+        self.patience = 2 * books.file.patience  # an order may wait for the write before it, and then for its own
         self._waiting: list[Waiting] = []
         self._writer = ThreadPoolExecutor(1, "mecris-writer")
         self._at_work: asyncio.Task[None] | None = None
@@ -40,7 +41,13 @@ class Queue:
         self._waiting.append((Given(order, key, by), answered))
         if self._at_work is None:
             self._at_work = asyncio.create_task(self._work())
-        return await asyncio.shield(answered)  # who has gone away does not take the order back
+        try:  # who has gone away does not take the order back
+            return await asyncio.wait_for(asyncio.shield(answered), self.patience)
+        except TimeoutError:
+            raise Unavailable(
+                f"the books have not answered for {self.patience:g} s, so this may be recorded yet: look, or give the "
+                "order again with the same idempotency key"
+            ) from None
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

@@ -48,12 +48,17 @@ if TYPE_CHECKING:  # a protocol takes a quarter of a millisecond to make, which 
         made: bool
         """Were these books made by this opening?"""
         kind: str
+        patience: float
+        """Seconds to wait for another writer."""
 
         def reading(self) -> AbstractContextManager[Connection]:
             """A connection in one read transaction: all that is asked in it sees the same books."""
 
-        def pen(self) -> AbstractContextManager[Connection]:
-            """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests."""
+        def pen(self, *, lasting: bool = True) -> AbstractContextManager[Connection]:
+            """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests.
+
+            What is not lasting can be made again, and may be lost with the machine.
+            """
 
         @property
         def in_hand(self) -> Connection | None:

@@ -25,6 +25,7 @@ class File:
     """The books in one SQLite file. Safe to share between threads."""
 
     kind = "sqlite"
+    patience = PATIENCE
 
     def __init__(self, path: str) -> None:
         self.where = path
@@ -143,7 +144,7 @@ class File:
         """A connection in one read transaction: all that is asked in it sees the same books."""
         return Reading(self)
 
-    def pen(self) -> "Pen":
+    def pen(self, *, lasting: bool = True) -> "Pen":
         """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests."""
         return Pen(self)
 

@@ -47,18 +47,34 @@ class Postgres:
         self.process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def start(cls, settings: dict[str, str] | None = None, programs: Path | None = None) -> "Postgres":
-        """Make a server in a new folder, and start it."""
-        folder = Path(tempfile.mkdtemp(prefix="mecris-postgres-"))
-        folder.chmod(0o755)
-        _own(folder)
-        server = cls(folder, reachable(programs or embedded(), folder), _free_port())
+    def start(
+        cls, settings: dict[str, str] | None = None, programs: Path | None = None, more: tuple[str, ...] = ()
+    ) -> "Postgres":
+        """Make a server in a new folder, and start it; `more` is for initdb."""
+        server = cls._in_a_new_folder(programs)
         server.do(
-            "initdb", "-D", str(server.data), "-U", "postgres", "-A", "trust", "-E", "utf8", "--no-sync", "--locale=C"
-        )
+            "initdb", "-D", str(server.data), "-U", "postgres", "-A", "trust", "-E", "utf8", "--no-sync", "--locale=C",
+            *more,
+        )  # fmt: skip
         server.configure(FAST if settings is None else settings)
         server.run()
         return server
+
+    @classmethod
+    def _in_a_new_folder(cls, programs: Path | None = None) -> "Postgres":
+        folder = Path(tempfile.mkdtemp(prefix="mecris-postgres-"))
+        folder.chmod(0o755)
+        own(folder)
+        return cls(folder, reachable(programs or embedded(), folder), _free_port())
+
+    def standby(self) -> "Postgres":
+        """Another server that follows this one, as a copy of it that streams what comes."""
+        other = self._in_a_new_folder()
+        where = ("-h", str(self.folder), "-p", str(self.port), "-U", "postgres")
+        self.do("pg_basebackup", "-D", str(other.data), "-R", "-X", "stream", "-c", "fast", "--no-sync", *where)
+        other.configure(FAST)
+        other.run()
+        return other
 
     def configure(self, settings: dict[str, str]) -> None:
         """Add settings; they count from the next start on."""
@@ -76,11 +92,14 @@ class Postgres:
 
     def run(self) -> None:
         """Start the server, and wait until it answers."""
+        self._begin()
+        self.wait()
+
+    def _begin(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(self.programs / "postgres"), "-D", str(self.data)], stdout=log, stderr=log, cwd="/", **_as()
             )
-        self.wait()
 
     def wait(self, seconds: float = 30) -> None:
         """Wait until it answers."""
@@ -90,6 +109,8 @@ class Postgres:
                 psycopg.connect(self.url, connect_timeout=2).close()
                 return
             except psycopg.OperationalError:
+                if self.process is not None and self.process.poll() is not None:
+                    self._begin()  # what is left of a server that was killed was in its way
                 if monotonic() > until:
                     raise AssertionError((self.folder / "log").read_text()[-2000:]) from None
                 sleep(0.05)
@@ -144,7 +165,8 @@ def _as() -> dict[str, Any]:
     return {} if user is None else {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
-def _own(folder: Path) -> None:
+def own(folder: Path) -> None:
+    """Give a folder to the user whom the server runs as."""
     user = _user()
     if user is not None:
         os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)

@@ -27,7 +27,8 @@ class Server:
         self.process, self.path, self.tokens = process, path, tokens
         self.said: Queue[str] = Queue()
         self.lines: list[str] = []
-        Thread(target=self._listen, daemon=True).start()
+        self._listener = Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self.url = self._url()
 
     def _listen(self) -> None:
@@ -72,16 +73,24 @@ def tokens_of(path: Path | str) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    path: Path | str, *options: str, door: str = "serve", tokens: dict[str, str] | None = None
+    path: Path | str,
+    *options: str,
+    door: str = "serve",
+    tokens: dict[str, str] | None = None,
+    program: tuple[str, ...] = ("-m", "mecris.cli"),
 ) -> Iterator[Server]:
     """A server on some books, while a test runs."""
     tokens = tokens_of(path) if tokens is None else tokens
-    command = [sys.executable, "-m", "mecris.cli", "--books", str(path), door, "--port", "0", *options]
+    command = [sys.executable, *program, "--books", str(path), door, "--port", "0", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        server = None
         try:
-            yield Server(process, path, tokens)
+            server = Server(process, path, tokens)
+            yield server
         finally:
             process.kill()
+            if server is not None:
+                server._listener.join(20)  # its last words, before the line is cut
 
 
 def opened(client: httpx.Client, target: float = 24.96) -> int:

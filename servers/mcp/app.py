@@ -25,6 +25,7 @@ from ...books.wording import for_programs, in_one, slips
 from ...domain.access import READ, Token
 from ...domain.errors import MecrisError, NotFound
 from ..rest.guard import App, Guard, Limits, Receive, Scope, Send
+from ..rest.problems import of_error
 from ..rest.server import serve
 from .calling import Hall, hall_of
 from .tools import TOOLS
@@ -169,9 +170,12 @@ async def health(_: Request) -> Response:
     return JSONResponse({"status": "alive"})
 
 
-async def ready(books: Books, _: Request) -> Response:
+async def ready(books: Books, request: Request) -> Response:
     """Can the books be read?"""
-    await to_thread.run_sync(lambda: books.position)
+    try:
+        await to_thread.run_sync(lambda: books.position)
+    except MecrisError as error:
+        return of_error(error, request.state.request_id)
     return JSONResponse({"status": "ready"})
 
 

@@ -108,12 +108,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _work(app: FastAPI) -> None:
     """Do jobs as they come."""
     hall: Hall = app.state.hall
+    waits = ""
     while not app.state.closing.is_set():
         try:
             while not app.state.closing.is_set() and await run_in_threadpool(hall.books.jobs.work):
                 pass
+            waits = ""
         except MecrisError as error:
-            _LOG.warning("the worker waits: %s", error.message)
+            if waits != error.message:  # once, and not at every look
+                waits = error.message
+                _LOG.warning("the worker waits: %s", waits)
         except Exception:  # noqa: BLE001  # jobs of others wait
             _LOG.exception("the worker met a fault, and goes on")
         with suppress(TimeoutError):

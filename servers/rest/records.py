@@ -11,7 +11,8 @@ from starlette.concurrency import run_in_threadpool
 
 from ...books import Books
 from ...books.answers import Answer, to_json
-from ...domain.errors import NotFound, RuleRefused
+from ...domain.access import Token
+from ...domain.errors import Busy, NotFound, RuleRefused, Unavailable
 from .. import shapes as s
 from . import bodies as b
 from .calls import Administering, AdministeringOrder, Asking, AsOf, Limit, written
@@ -93,8 +94,11 @@ async def follow(
         nonlocal at
         silent = 0.0
         yield ": the log of the books\n\n"
-        while not request.app.state.closing.is_set() and await run_in_threadpool(books.still_admits, call.token):
-            new = await run_in_threadpool(_events_after, books, at)
+        while not request.app.state.closing.is_set():
+            known = call.hall.news.position
+            new = await run_in_threadpool(_events_after, books, at, call.token)
+            if new is None:
+                break
             if new:
                 at = new[-1]["position"]
                 yield "".join(map(_as_event, new))
@@ -103,13 +107,17 @@ async def follow(
                 silent = 0.0
                 yield ": still here\n\n"
             if not new:
-                await call.hall.news.beyond(at, LOOK)
+                await call.hall.news.beyond(max(at, known), LOOK)  # what cannot be read now is read later
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-def _events_after(books: Books, position: int) -> list[dict[str, Any]]:
-    return books.events(since=position, limit=500)
+def _events_after(books: Books, position: int, token: Token) -> list[dict[str, Any]] | None:
+    """What is new; None if the token is let in no more. Nothing is new of books that cannot be reached: they will be."""
+    try:
+        return books.events(since=position, limit=500) if books.still_admits(token) else None
+    except (Busy, Unavailable):
+        return []
 
 
 def _as_event(event: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Where books on PostgreSQL are: a URL as libpq takes it, and beside it the schema, when it is not `mecris`."""
+"""Where books on PostgreSQL are: a URL as libpq takes it, and beside it what is ours: the schema, and how long to wait."""
 
 import re
 from typing import NamedTuple
@@ -7,7 +7,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from ...domain.errors import Unavailable
 
 SCHEMA = "mecris"
+PATIENCE = 30
+"""Seconds to wait for another writer."""
+HANGING = 60
+"""Seconds after which a transaction in which nothing happens is cut off by the server."""
+OURS = ("schema", "patience", "hanging")
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,54}")
+_SECONDS = re.compile(r"[1-9][0-9]{0,3}")
 SECRETS = ("password", "sslpassword")
 
 
@@ -17,20 +23,22 @@ class Address(NamedTuple):
     url: str
     schema: str
     shown: str
+    patience: int
+    hanging: int
+
+    @property
+    def log(self) -> str:
+        """The schema as SQL has it: a name may be one of SQL's own words."""
+        return f'"{self.schema}"'
 
     @property
     def views(self) -> str:
         """The schema of the read models: it belongs to whoever serves the books, the log does not."""
         return f"{self.schema}_views"
 
-    @property
-    def channel(self) -> str:
-        """Where the end of the log is told when it moves."""
-        return self.schema
-
 
 def address_of(url: str) -> Address:
-    """Take a URL apart: `postgresql://user@host/database?schema=team`."""
+    """Take a URL apart: `postgresql://user@host/database?schema=team&patience=5`."""
     try:
         parts = urlsplit(url)
         asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
@@ -44,15 +52,26 @@ def address_of(url: str) -> Address:
     schema = next((value for name, value in asked if name == "schema"), SCHEMA)
     if not _NAME.fullmatch(schema) or schema.startswith("pg_"):
         raise Unavailable("the schema of the books is a name of up to 55 letters a-z, digits and _")
-    libpq = [(name, value) for name, value in asked if name != "schema"]
+    libpq = [(name, value) for name, value in asked if name not in OURS]
     public = [(name, value) for name, value in asked if name not in SECRETS]
     user, at, hosts = parts.netloc.rpartition("@")
     netloc = f"{user.partition(':')[0]}{at}{hosts}"
     return Address(
-        _url(parts.netloc, parts.path, urlencode(libpq)), schema, _url(netloc, parts.path, urlencode(public, safe="/"))
+        _url(parts.netloc, parts.path, urlencode(libpq)),
+        schema,
+        _url(netloc, parts.path, urlencode(public, safe="/")),
+        _seconds(asked, "patience", PATIENCE),
+        _seconds(asked, "hanging", HANGING),
     )
 
 
 def _url(netloc: str, path: str, query: str) -> str:
     """With its slashes also where a service says the rest, which `urlunsplit` leaves out."""
     return f"postgresql://{netloc}{path}{'?' if query else ''}{query}"
+
+
+def _seconds(asked: list[tuple[str, str]], name: str, otherwise: int) -> int:
+    said = next((value for key, value in asked if key == name), str(otherwise))
+    if not _SECONDS.fullmatch(said):
+        raise Unavailable(f"{name} in the address of the books is a number of seconds from 1 to 9999")
+    return int(said)

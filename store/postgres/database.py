@@ -6,52 +6,50 @@ backwards, whoever writes. The lock goes with its connection: a server that dies
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import RLock, get_ident
 from types import TracebackType
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
-from psycopg_pool import ConnectionPool
 
-from ...domain.errors import Unavailable
+from ...domain.errors import Busy, Unavailable
 from . import schema
 from .address import Address, address_of
 from .ear import Ear
-from .faults import LOST, in_our_words, unreadable
+from .faults import LOST, in_our_words, told, unreadable
+from .readers import Quiet, Readers
 from .session import Session
 
-PATIENCE = 30
-"""Seconds to wait for another writer."""
-HANGING = 60
-"""Seconds after which a transaction in which nothing happens is cut off by the server."""
-REACH = 10
+REACH = 5
 """Seconds to wait for a server that does not answer."""
-READERS = 8
-"""Connections that ask at once; whoever comes after waits."""
 APPLICATION = 0x4D656372
 """'Mecr': the first half of the lock's name; the second is the schema's."""
 
 _SETTINGS = f"""
 SET search_path = {{schema}}, {{views}};
-SET lock_timeout = '{PATIENCE}s';
-SET idle_in_transaction_session_timeout = '{HANGING}s';
+SET lock_timeout = {{patience}};
+SET idle_in_transaction_session_timeout = {{hanging}};
 SET tcp_keepalives_idle = {REACH};
 SET tcp_keepalives_interval = {REACH};
 SET tcp_keepalives_count = 3;
 SET client_min_messages = warning;
 SET synchronous_commit = {{durable}}"""
-_BEGIN_ASKING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-
-
-class Quiet(psycopg.Connection[Any]):
-    """A connection that goes with the books that are forgotten, without a word."""
-
-    def __del__(self, *_: Any) -> None:
-        with suppress(psycopg.Error, AttributeError):  # it may not have come far
-            self.close()
+_AS_SAFE = "SELECT 1 FROM view_positions LIMIT 1 FOR UPDATE"
+"""Makes a write of what writes nothing: an answer that is given again is then waited for, on disk and standby, as the first was."""
+_AGAIN = "look, or give the order again with the same idempotency key"
+_REACH = {
+    "application_name": "mecris",
+    "connect_timeout": REACH,
+    "keepalives_idle": REACH,
+    "keepalives_interval": REACH,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 4 * REACH * 1000,
+}
+"""How long to wait for a server, and for one that went away without a word, unless the address says it."""
 
 
 class Database:
@@ -68,20 +66,9 @@ class Database:
         self._holder: int | None = None
         self._writer: Session | None = None
         self._closed = False
-        self._ear = Ear(self._connect, self.address.channel)
-        self._readers: ConnectionPool[Quiet] = ConnectionPool(
-            self.address.url,
-            connection_class=Quiet,
-            kwargs={"autocommit": True, **_reach(self.address.url)},
-            min_size=0,
-            max_size=READERS,
-            open=False,
-            configure=self._configure,
-            check=ConnectionPool.check_connection,
-            timeout=PATIENCE,
-            reconnect_timeout=REACH,
-            num_workers=1,
-        )
+        self._ear = Ear(self._connect, self.address.schema)
+        self.patience: float = self.address.patience
+        self._readers = Readers(self._connected, self.patience)
         try:
             self._require_books()
         except BaseException:
@@ -93,7 +80,7 @@ class Database:
         self._turn.acquire()
         try:
             self._writer = self._connect()
-            with _told(self.where):
+            with told(self.where):
                 version = schema.version_of(self._writer, self.address)
         finally:
             self._turn.release()
@@ -119,38 +106,51 @@ class Database:
 
     # -- connections ----------------------------------------------------------------------------------------------
 
-    def _connect(self) -> Session:
+    def _connected(self) -> Quiet:
         try:
-            raw = Quiet.connect(self.address.url, autocommit=True, **_reach(self.address.url))
-            self._configure(raw)
+            said = conninfo_to_dict(self.address.url)
+            more: dict[str, Any] = {name: value for name, value in _REACH.items() if name not in said}
+            raw = Quiet.connect(self.address.url, autocommit=True, **more)
         except psycopg.ProgrammingError:
             raise unreadable(self.where) from None
-        except psycopg.Error as error:
-            raise in_our_words(error, self.where) from error
-        return self._session(raw)
+        self._configure(raw)
+        return raw
 
-    def _configure(self, raw: "psycopg.Connection[Any]") -> None:
+    def _connect(self) -> Session:
+        with told(self.where):
+            return self._session(self._connected())
+
+    def _configure(self, raw: Quiet) -> None:
         """Set a new connection up: what is acknowledged is on disk, whatever the server's default says."""
         asked = raw.execute("SHOW synchronous_commit").fetchone()
         assert asked is not None
         durable = "on" if asked[0] in ("off", "local") else asked[0]
         names = {"schema": self.address.schema, "views": self.address.views}
+        values = {
+            "durable": durable,
+            "patience": f"{self.address.patience}s",
+            "hanging": f"{self.address.hanging}s",
+        }
         raw.execute(
             sql.SQL(_SETTINGS).format(
-                **{key: sql.Identifier(name) for key, name in names.items()}, durable=sql.Literal(durable)
+                **{key: sql.Identifier(name) for key, name in names.items()},
+                **{key: sql.Literal(value) for key, value in values.items()},
             )
         )
 
-    def _session(self, raw: "psycopg.Connection[Any]") -> Session:
+    def _session(self, raw: Quiet) -> Session:
         return Session(raw, self.where, self.address.views, self.address.views)
 
     def reading(self) -> "Reading":
         """A connection in one read transaction: all that is asked in it sees the same books."""
         return Reading(self)
 
-    def pen(self) -> "Pen":
-        """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests."""
-        return Pen(self)
+    def pen(self, *, lasting: bool = True) -> "Pen":
+        """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests.
+
+        What can be made again waits neither for the disk nor for a standby.
+        """
+        return Pen(self, "BEGIN" if lasting else "BEGIN; SET LOCAL synchronous_commit = off")
 
     @property
     def in_hand(self) -> Session | None:
@@ -165,8 +165,7 @@ class Database:
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        asking = self._readers.get_stats().get("pool_size", 0)
-        return asking + (self._writer is not None) + self._ear.is_open
+        return self._readers.open + (self._writer is not None) + self._ear.is_open
 
     @contextmanager
     def beside(self) -> Iterator[Session]:
@@ -188,35 +187,30 @@ class Database:
 
     def _take_reader(self) -> Quiet:
         self._require_open()
-        try:
-            self._readers.open()
-            return self._readers.getconn()
-        except psycopg.Error as error:
-            raise in_our_words(error, self.where) from error
+        with told(self.where):
+            return self._readers.take()
 
-    def _give_back(self, raw: Quiet) -> None:
-        self._readers.putconn(raw)
-
-    def _take_pen(self) -> Session:
-        self._turn.acquire()
+    def _take_pen(self, begin: str) -> Session:
+        if not self._turn.acquire(timeout=self.patience):
+            raise Busy(f"another writer holds {self.where} for too long: try again")
         try:
             self._require_open()
-            session = self._begun()
+            session = self._begun(f"{begin}; SELECT pg_advisory_xact_lock({self._lock[0]}, {self._lock[1]})")
             self._holder = get_ident()
             return session
         except BaseException:
             self._turn.release()
             raise
 
-    def _begun(self) -> Session:
+    def _begun(self, begin: str) -> Session:
         """A writing connection that holds the lock; one that broke since the last order is made anew, and tried once more."""
-        begin = f"BEGIN; SELECT pg_advisory_xact_lock({self._lock[0]}, {self._lock[1]})"
         for is_last in (False, True):
             session = self._writer or self._connect()
             self._writer = session
             try:
                 session.raw.execute(begin)
-                session.appended, session.has_made = 0, False
+                session.has_written = session.has_made = False
+                session.appended = 0
                 return session
             except psycopg.Error as error:
                 broken = session.raw.broken or session.raw.closed
@@ -238,16 +232,13 @@ class Database:
                 self._commit(session)
             elif session.raw.info.transaction_status != TransactionStatus.IDLE:
                 session.raw.execute("ROLLBACK")
-        except LOST as error:
-            self._drop_writer()
-            if written:
-                raise Unavailable(
-                    f"{self.where} broke off while this was written, so it may be recorded or not: look, or give the "
-                    "order again with the same idempotency key"
-                ) from error
         except psycopg.Error as error:
             self._drop_writer()
-            raise in_our_words(error, self.where) from error
+            if written:
+                raise in_our_words(error, self.where) from error
+        except Unavailable:
+            self._drop_writer()
+            raise
         finally:
             self._holder = None
             self._turn.release()
@@ -256,10 +247,20 @@ class Database:
         if session.has_made:
             schema.adopt(session, self.address)
         if session.appended:
-            session.raw.execute(f"SELECT pg_notify('{self.address.channel}', '{session.appended}')")
-        done = session.raw.execute("COMMIT")
+            session.raw.execute("SELECT pg_notify(%s, %s)", (self.address.schema, str(session.appended)))
+        if not session.has_written:
+            session.raw.execute(_AS_SAFE)
+        session.raw.warnings.clear()
+        try:
+            done = session.raw.execute("COMMIT")
+        except LOST as error:
+            raise Unavailable(
+                f"{self.where} broke off while this was written, so it may be recorded or not: {_AGAIN}"
+            ) from error
         if done.statusmessage != "COMMIT":  # a statement failed on the way and was passed over
             raise Unavailable(f"{self.where} did not take what was written: nothing was recorded, try again")
+        if session.raw.warnings:  # somebody ended the wait for a standby: a failover would lose it
+            raise Unavailable(f"{self.where} recorded this, but no standby has it yet: {_AGAIN}")
 
     def grant(self, role: str) -> None:
         """Let a role keep these books: append to the log, and own the read models. It can change or delete no event."""
@@ -268,7 +269,7 @@ class Database:
 
     def tidy(self) -> None:
         """After one very large write: let the planner know what there is now."""
-        with _told(self.where), self.pen() as session:
+        with told(self.where), self.pen() as session:
             for table in ("stored_events", "event_chain"):
                 session.execute(f"ANALYZE {table}")
 
@@ -284,14 +285,14 @@ class Database:
 class Pen:
     """A write transaction that holds the lock of all writers."""
 
-    __slots__ = ("_database", "_outer")
+    __slots__ = ("_begin", "_database", "_outer")
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, begin: str) -> None:
+        self._database, self._begin = database, begin
 
     def __enter__(self) -> Session:
         self._outer = self._database.in_hand
-        return self._database._take_pen() if self._outer is None else self._outer
+        return self._database._take_pen(self._begin) if self._outer is None else self._outer
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -314,35 +315,10 @@ class Reading:
         if inside is not None:
             return inside
         self._raw = self._database._take_reader()
-        try:
-            self._raw.execute(_BEGIN_ASKING)
-        except psycopg.Error as error:
-            self._database._give_back(self._raw)
-            raise in_our_words(error, self._database.where) from error
         return self._database._session(self._raw)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._raw is None:
-            return
-        try:
-            if not self._raw.closed:
-                self._raw.execute("ROLLBACK")
-        except psycopg.Error:
-            self._raw.close()  # the pool makes another in its place
-        finally:
-            self._database._give_back(self._raw)
-
-
-@contextmanager
-def _told(where: str) -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        raise in_our_words(error, where) from error
-
-
-def _reach(url: str) -> dict[str, Any]:
-    """How long to wait for a server, unless the address says it."""
-    return {"application_name": "mecris"} | ({} if "connect_timeout" in url else {"connect_timeout": REACH})
+        if self._raw is not None:
+            self._database._readers.give_back(self._raw)

@@ -6,6 +6,7 @@ from threading import Lock
 from time import monotonic
 
 import psycopg
+from psycopg import sql
 
 from .. import positions
 from .faults import in_our_words
@@ -39,7 +40,7 @@ class Ear:
     def _listening(self) -> Session:
         session = self._connect()
         self._looked = 0.0
-        session.execute(f"LISTEN {self._channel}")
+        session.raw.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
         self._session = session
         return session
 

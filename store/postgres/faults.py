@@ -1,6 +1,8 @@
 """What PostgreSQL complains about, said in our words."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors
@@ -17,14 +19,27 @@ LETS_NOBODY_IN = (
 )
 
 
+@contextmanager
+def told(where: str) -> Iterator[None]:
+    """Turn what PostgreSQL raises into an error that says what to do."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise in_our_words(error, where) from error
+
+
 def in_our_words(error: psycopg.Error, where: str) -> Exception:  # a table of what there is
     """The error to raise for what PostgreSQL raised; mistakes of our own code stay what they are."""
     match error:
+        case errors.IdleInTransactionSessionTimeout():
+            return Unavailable(f"{where} cut this writer off, which stood still: nothing was recorded, try again")
         case errors.LockNotAvailable() | errors.QueryCanceled() | errors.DeadlockDetected():
             return Busy(f"another writer holds {where} for too long: try again")
         case errors.SerializationFailure():
             return Busy(f"{where} was written in the meantime: try again")
-        case errors.DiskFull() | errors.OutOfMemory() | errors.ConfigurationLimitExceeded():
+        case errors.OutOfMemory() | errors.ConfigurationLimitExceeded() | errors.InsufficientResources():
+            return Unavailable(f"the server of {where} has not enough for this ({_first(error)}), nothing was recorded")
+        case errors.DiskFull() | errors.InternalError_() if _is_full(error):
             return Unavailable(
                 f"the disk of {where} is full, nothing was recorded: make room on the server and try again"
             )
@@ -49,7 +64,7 @@ def in_our_words(error: psycopg.Error, where: str) -> Exception:  # a table of w
             return error
         case _:
             return Unavailable(
-                f"{where} cannot be reached ({_first(error)}): check that the server runs, and try again"
+                f"{where} cannot be reached ({_first(error)}), nothing was recorded: check that the server runs, and try again"
             )
 
 
@@ -67,6 +82,11 @@ def _at_the_door(said: str, where: str) -> Unavailable | None:
     if "too many clients" in said or "too many connections" in said or "remaining connection slots" in said:
         return Unavailable(f"{where} takes no more connections: raise max_connections, or run fewer servers")
     return None
+
+
+def _is_full(error: psycopg.Error) -> bool:
+    """A quota says the same in other words: a file may not grow."""
+    return isinstance(error, errors.DiskFull) or "could not extend file" in str(error)
 
 
 def _first(error: psycopg.Error) -> str:

@@ -12,6 +12,7 @@ from psycopg.rows import DictRow, dict_row
 
 from ..mapper import Snapshot
 from .database import Database
+from .faults import told
 
 
 class Archive(PostgresDatastore):
@@ -31,7 +32,8 @@ class Archive(PostgresDatastore):
             raw, before = session.raw, session.raw.row_factory
             raw.row_factory = dict_row
             try:
-                yield raw
+                with told(session.where):
+                    yield raw
             finally:
                 raw.row_factory = before
 

@@ -50,7 +50,7 @@ def version_of(session: Session, address: Address) -> int:
                 f"the schema {address.schema} of {address.shown} is not of Mecris: name another with ?schema=NAME"
             )
         return 0
-    version = session.execute(f"SELECT format FROM {address.schema}.books").fetchone()
+    version = session.execute(f"SELECT format FROM {address.log}.books").fetchone()
     if version is None or version[0] < 1:
         raise Damaged(f"{address.shown} has no version: it is not what Mecris wrote, restore it from a backup")
     if version[0] > FORMAT:
@@ -63,14 +63,14 @@ def version_of(session: Session, address: Address) -> int:
 
 def create(session: Session, address: Address) -> None:
     """Make the books in an empty schema; the caller's transaction, and its lock, make it once and whole."""
-    for name in (address.schema, address.views):
+    for name in (address.log, address.views):
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
     for statement in (*sqlite.LOG, *sqlite.DESK, *sqlite.EVIDENCE):
         session.execute(statement.replace("CREATE TABLE view_", "CREATE TABLE main.view_"))
     for statement in _GUARD:
-        session.raw.execute(statement.format(schema=address.schema))
-    session.execute(f"CREATE TABLE {address.schema}.books (format INTEGER NOT NULL)")
-    session.execute(f"INSERT INTO {address.schema}.books VALUES (?)", (FORMAT,))
+        session.raw.execute(statement.format(schema=address.log))
+    session.execute(f"CREATE TABLE {address.log}.books (format INTEGER NOT NULL)")
+    session.execute(f"INSERT INTO {address.log}.books VALUES (?)", (FORMAT,))
 
 
 def upgrade(session: Session, address: Address) -> None:
@@ -78,7 +78,7 @@ def upgrade(session: Session, address: Address) -> None:
     for version in range(version_of(session, address), FORMAT):
         UPGRADES[version](session)
         session.execute("DELETE FROM stored_snapshots")
-    session.execute(f"UPDATE {address.schema}.books SET format = ?", (FORMAT,))
+    session.execute(f"UPDATE {address.log}.books SET format = ?", (FORMAT,))
 
 
 def grant(session: Session, address: Address, role: str) -> None:
@@ -93,7 +93,7 @@ def grant(session: Session, address: Address, role: str) -> None:
 
 
 def _grants(address: Address, role: str) -> Iterable[str]:
-    schema = address.schema
+    schema = address.log
     yield f"GRANT USAGE ON SCHEMA {schema} TO {role}"
     yield f"GRANT SELECT ON {schema}.books TO {role}"
     for table in APPENDED:

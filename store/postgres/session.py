@@ -8,6 +8,7 @@ from psycopg.adapt import Dumper
 
 from .dialect import translated
 from .faults import in_our_words
+from .readers import Quiet
 
 AT_ONCE = 2_000
 """Rows that are fetched together of a question with very many."""
@@ -25,17 +26,18 @@ class _Flag(Dumper):
 class Session:
     """One of PostgreSQL's connections; `here` and `live` are the schemas that `main` and `live` stand for."""
 
-    def __init__(self, raw: "psycopg.Connection[Any]", where: str, here: str, live: str) -> None:
+    def __init__(self, raw: Quiet, where: str, here: str, live: str) -> None:
         self.raw, self.where, self.here, self.live = raw, where, here, live
+        self.has_written = self.has_made = False
+        """Was anything written in this transaction, and was anything made?"""
         self.appended = 0
         """The last position that was appended in this transaction; 0: none."""
-        self.has_made = False
-        """Was anything made in this transaction, not only written?"""
         raw.adapters.register_dumper(bool, _Flag)
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
         """Do one statement."""
         self.has_made |= sql.lstrip().startswith("CREATE")
+        self.has_written |= sql.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))
         try:
             return self.raw.execute(translated(sql, self.here, self.live), parameters)
         except psycopg.Error as error:
@@ -47,6 +49,7 @@ class Session:
         given = list(rows)
         if given and sql.startswith("INSERT INTO event_chain"):
             self.appended = given[-1][0]
+        self.has_written |= bool(given)
         try:
             if len(given) == 1:
                 return cursor.execute(translated(sql, self.here, self.live), given[0])

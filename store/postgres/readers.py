@@ -1,0 +1,92 @@
+"""Connections that ask: kept while they are good, and made anew when they broke, so that a server that is back is found at once."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from threading import BoundedSemaphore
+from typing import Any
+from weakref import WeakSet
+
+import psycopg
+from psycopg.errors import Diagnostic
+from psycopg.pq import TransactionStatus
+
+from ...domain.errors import Busy
+
+MOST = 8
+"""Connections that ask at once; whoever comes after waits."""
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+
+class Quiet(psycopg.Connection[Any]):
+    """A connection that goes with the books that are forgotten, without a word; keeps what the server warns of."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.warnings: list[Diagnostic] = []
+        self.add_notice_handler(self.warnings.append)
+
+    def __del__(self, *_: Any) -> None:
+        with suppress(psycopg.Error, AttributeError):  # it may not have come far
+            self.close()
+
+
+class Readers:
+    """The connections of those who ask. Safe to share between threads.
+
+    None is tested before it is used: the statement that begins its transaction is the test. And none is waited for that
+    cannot be had: whoever asks while the server is away is told so at once, and why.
+    """
+
+    def __init__(self, connect: Callable[[], Quiet], patience: float) -> None:
+        self._connect, self._patience = connect, patience
+        self._idle: list[Quiet] = []
+        self._free = BoundedSemaphore(MOST)
+        self._made: WeakSet[Quiet] = WeakSet()
+
+    def take(self) -> Quiet:
+        """A connection in a read transaction."""
+        if not self._free.acquire(timeout=self._patience):
+            raise Busy(f"{MOST} questions have been under way for {self._patience} s: try again")
+        try:
+            return self._begun()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def _begun(self) -> Quiet:
+        while raw := self._kept():
+            try:
+                raw.execute(_BEGIN)
+                return raw
+            except psycopg.Error:  # it broke while nobody used it
+                raw.close()
+        raw = self._connect()
+        self._made.add(raw)
+        raw.execute(_BEGIN)
+        return raw
+
+    @property
+    def open(self) -> int:
+        """How many connections there are, asking or idle."""
+        return sum(not raw.closed for raw in list(self._made))
+
+    def _kept(self) -> Quiet | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def give_back(self, raw: Quiet) -> None:
+        """Take a connection back when its transaction is over; one that broke is not kept."""
+        with suppress(psycopg.Error):
+            raw.execute("ROLLBACK")
+        if raw.info.transaction_status == TransactionStatus.IDLE:
+            self._idle.append(raw)
+        else:
+            raw.close()
+        self._free.release()
+
+    def close(self) -> None:
+        """Close what nobody uses."""
+        while raw := self._kept():
+            raw.close()
