@@ -5,12 +5,13 @@ prove. A backup is a copy into a file of its own, a restore one out of it; both 
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..domain.errors import Damaged, RuleRefused, Unavailable
+from ..domain.errors import Busy, Damaged, RuleRefused, Unavailable
 from ..projections import follow
 from ..store import chain, positions
 from ..store.connection import Connection, stream
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 BATCH = 5_000
 """Events after which what was copied is made durable."""
+TRIES = 1_000
+"""Times that a moment of the source is looked for between two writes."""
 PROBES = 8
 """Moments of the past for which answers are compared, beside the last."""
 Progress = Callable[[int], None]
@@ -57,8 +60,7 @@ def copy(source: "Books", target: "Books", progress: Progress | None = None) -> 
     """Copy what the source holds at this moment; the target is empty, or holds the beginning of it."""
     if source.file.where == target.file.where:
         raise RuleRefused("these are the same books: name others to copy to", code="same-books")
-    source.catch_up()
-    with source.file.reading() as reading:
+    with _settled(source) as reading:
         end = positions.head(reading)
         begun = _common_beginning(reading, target)
         copied = _copy_events(reading, target, begun, progress)
@@ -66,6 +68,18 @@ def copy(source: "Books", target: "Books", progress: Progress | None = None) -> 
         rows = _require_same_rows(reading, target)
     answers = _require_same_answers(source, target, end.position)
     return Answer(recorded=copied > 0, copied=copied, position=end.position, head=str(end), rows=rows, answers=answers)
+
+
+@contextmanager
+def _settled(source: "Books") -> Iterator[Connection]:
+    """One moment of the source whose read models have seen all of its log; others may write meanwhile."""
+    for _ in range(TRIES):
+        source.catch_up()
+        with source.file.reading() as reading:
+            if min(follow.positions(reading).values()) == positions.head(reading).position:
+                yield reading
+                return
+    raise Busy(f"so much is written in {source.file.where} that no moment of it could be had: try again")
 
 
 def _common_beginning(reading: Connection, target: "Books") -> positions.Head:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from postgres import Postgres, _free_port, _own
+from postgres import Postgres, _free_port, own
 
 from mecris.books import Books
 from mecris.domain.commands import OpenCycle
@@ -65,7 +65,7 @@ def standby(primary: Postgres) -> Iterator[Postgres]:
     """One that follows, made as the page says."""
     folder = Path(tempfile.mkdtemp(prefix="mecris-standby-"))
     folder.chmod(0o755)
-    _own(folder)
+    own(folder)
     server = Postgres(folder, primary.programs, _free_port())
     try:
         primary.sql("CREATE ROLE replica LOGIN REPLICATION")

@@ -14,7 +14,8 @@ from ...domain.errors import Busy
 
 MOST = 8
 """Connections that ask at once; whoever comes after waits."""
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL idle_in_transaction_session_timeout = '1h'"
+"""Who asks holds no lock, and a copy of large books is long between two questions: only who writes is cut off soon."""
 
 
 class Quiet(psycopg.Connection[Any]):
