@@ -98,10 +98,10 @@ class Quick(File):
             self.faults.before_transaction()
         return super().reading()
 
-    def pen(self) -> Any:
+    def pen(self, *, lasting: bool = True) -> Any:
         if self.in_hand is None:
             self.faults.before_transaction()
-        return super().pen()
+        return super().pen(lasting=lasting)
 
 
 class Memory(Quick):
