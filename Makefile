@@ -23,12 +23,13 @@ help: ## Show what can be made
 demo: .venv/installed ## Play the founding story on a scratch file
 	@$(BIN)/mecris demo
 
-test: check ## Lint, types, import rules, then every test with branch coverage
+test: check ## Lint, types, import rules, then every test with branch coverage, and those of the books again on PostgreSQL
 	$(BIN)/coverage erase
 	COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml" COVERAGE_FILE="$(CURDIR)/.coverage" \
 		$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/coverage combine --quiet || echo 'some coverage data was left by a killed process and could not be read'
 	$(BIN)/coverage report
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q --store postgresql
 
 check: .venv/installed ## Lint, types and import rules
 	$(BIN)/ruff format --check .

@@ -49,8 +49,8 @@ def _row(cells: str) -> str:
 
 
 def _on_postgres(path: Path) -> Iterator[str]:
-    server = Postgres.start(settings={"shared_buffers": "1GB", "max_wal_size": "8GB", "maintenance_work_mem": "512MB"})
-    try:
+    settings = {"shared_buffers": "1GB", "max_wal_size": "8GB", "maintenance_work_mem": "512MB"}
+    with Postgres.start(settings) as server:
         url = f"{server.url}&schema=scale"
         begun = perf_counter()
         with Books.open(path) as source:
@@ -59,8 +59,6 @@ def _on_postgres(path: Path) -> Iterator[str]:
         print(f"copied and compared: {answer['copied'] / took:,.0f} events/s, {answer['rows']:,} rows", file=sys.stderr)
         size = server.sql("SELECT pg_database_size('postgres')")[0][0]
         yield _measured(url, size)
-    finally:
-        server.stop()
 
 
 def _measured(where: str, size: int) -> str:

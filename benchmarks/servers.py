@@ -27,8 +27,7 @@ HOW = (
 
 def rows(sizes: Sizes) -> Iterator[Row]:
     """Orders a second with one server and with three."""
-    server = Postgres.start(settings={})
-    try:
+    with Postgres.start(settings={}) as server:
         url = f"{server.url}&schema=served"
         with Books.open(url) as opened:
             token = opened.create_token("bench", "write")["token"]
@@ -45,8 +44,6 @@ def rows(sizes: Sizes) -> Iterator[Row]:
             f"{verdict.events:,} events",
             f"{len(verdict.faults)} faults, {replay.differences} differences",
         )
-    finally:
-        server.stop()
 
 
 def _measured(url: str, token: str, number: int, sizes: Sizes) -> Iterator[Row]:

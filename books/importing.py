@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..domain import commands as c
 from ..domain.errors import NotFound, PayloadRefused, Unavailable
@@ -285,15 +285,9 @@ class _Work:
         if self._prices is None and report.estimate and any(_has_no_price(line) for line in lines):
             self._prices = _price_list()
         order = c.ImportLines(
-            report=report.name,
-            provider=report.provider,
-            account=report.account,
-            source=report.source,
-            type=report.type,
+            **self._said_by(report),
             estimate=report.estimate,
             prices=self._prices.version if self._prices else None,
-            evidence=self.digest,
-            exported_at=self.exported_at,
             price=partial(self._priced, report.provider) if self._prices else None,
             lines=tuple(lines),
         )
@@ -306,16 +300,22 @@ class _Work:
 
     def _note_figures(self, hand: "Hand", report: Report) -> None:
         order = c.ImportFigures(
-            report=report.name,
-            provider=report.provider,
-            account=report.account,
-            source=report.source,
-            type=report.type,
-            evidence=self.digest,
-            exported_at=self.exported_at,
+            **self._said_by(report),
             figures=tuple(self.figures),
         )
         self.changed |= hand(order)["recorded"]
+
+    def _said_by(self, report: Report) -> dict[str, Any]:
+        """Of which report something is, and which file says it."""
+        return {
+            "report": report.name,
+            "provider": report.provider,
+            "account": report.account,
+            "source": report.source,
+            "type": report.type,
+            "evidence": self.digest,
+            "exported_at": self.exported_at,
+        }
 
     def _figure(self, connection: Connection, look: Look) -> Figure:
         at = look.measured_at or min(self.exported_at, self.now)

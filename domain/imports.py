@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 
 from . import commands as c
 from . import import_events as e
@@ -64,15 +64,9 @@ class Imported(Aggregate):
             self.record(
                 stamp,
                 e.LinesImported,
-                report=order.report,
-                provider=order.provider,
-                account=order.account,
-                source=order.source,
-                type=order.type,
+                **_said_by(order),
                 estimate=order.estimate,
                 prices=order.prices,
-                evidence=order.evidence,
-                exported_at=order.exported_at,
                 lines=tuple(_fact(line) for line in changed.new),
                 restated=tuple((*_fact(now), *_before(was)) for now, was in changed.restated),
                 confirmed=tuple((line.key, line.rank) for line in changed.confirmed),
@@ -89,13 +83,7 @@ class Imported(Aggregate):
             self.record(
                 stamp,
                 e.FiguresImported,
-                report=order.report,
-                provider=order.provider,
-                account=order.account,
-                source=order.source,
-                type=order.type,
-                evidence=order.evidence,
-                exported_at=order.exported_at,
+                **_said_by(order),
                 figures=tuple(_figure(figure) for figure in new),
             )
         return {"recorded": bool(new)}
@@ -104,6 +92,12 @@ class Imported(Aggregate):
         """Keep a file on record."""
         self.record(stamp, e.EvidenceFiled, **order.model_dump())
         return {"recorded": True, "sha256": order.sha256}
+
+
+def _said_by(order: c.ImportLines | c.ImportFigures) -> dict[str, Any]:
+    """Of which report something is, and which file says it."""
+    names = ("report", "provider", "account", "source", "type", "evidence", "exported_at")
+    return {name: getattr(order, name) for name in names}
 
 
 def _require_room(changed: Changed, past: Reports) -> None:

@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Say what is marked; on PostgreSQL, start one server for all processes of this run."""
     config.addinivalue_line("markers", "sqlite: about files, and what SQLite makes of them")
+    config.addinivalue_line("markers", "own_store: these bring the store they are about, so they run once")
     if config.getoption("--store") == "postgresql" and not hasattr(config, "workerinput"):
         config.stash[SERVER] = server = Postgres.start()
         os.environ["MECRIS_TEST_POSTGRESQL"] = server.url
@@ -48,8 +49,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL, leave out what is about files: `test_postgresql` has what is told of a database instead."""
+    """On PostgreSQL, leave out what is about files, and what brings a store of its own."""
     if config.getoption("--store") == "postgresql":
-        about_files = [item for item in items if item.get_closest_marker("sqlite")]
-        config.hook.pytest_deselected(items=about_files)
-        items[:] = [item for item in items if item not in about_files]
+        left_out = [item for item in items if item.get_closest_marker("sqlite") or item.get_closest_marker("own_store")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]

@@ -11,7 +11,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
@@ -59,6 +59,12 @@ class Postgres:
         server.configure(FAST if settings is None else settings)
         server.run()
         return server
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @classmethod
     def _in_a_new_folder(cls, programs: Path | None = None) -> "Postgres":

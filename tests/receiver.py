@@ -43,15 +43,15 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             if way == "drip":
                 self._drip()
                 return
+            if ANSWERS[way] < 300:  # noted before it is answered: who got the answer may look at once
+                receiver.received.append(json.loads(body))
+                receiver.paths.append(self.path)
+                receiver.credentials.append(self.headers["Authorization"])
             self.send_response(ANSWERS[way])
             if way == "moved":
                 self.send_header("Location", receiver.url + "elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
-            if ANSWERS[way] < 300:
-                receiver.received.append(json.loads(body))
-                receiver.paths.append(self.path)
-                receiver.credentials.append(self.headers["Authorization"])
 
         do_GET = do_POST  # noqa: N815  # the name that the server looks for
 

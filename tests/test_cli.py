@@ -304,6 +304,7 @@ def test_exit_5_says_damaged(mecris: Mecris, tmp_path: Path) -> None:
     assert said == (5, "", f"damaged: {tmp_path}/letter.txt is not a Mecris file: name another file with --books\n")
 
 
+@pytest.mark.sqlite
 def test_exit_6_says_could_not_be_done(mecris: Mecris, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     said = mecris("--books file/books.db budget cycle list")

@@ -95,12 +95,9 @@ def stands_for(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
     if page != OPERATIONS:
         yield STANDS_FOR
         return
-    server = Postgres.start()
-    try:
+    with Postgres.start() as server:
         monkeypatch.setenv("PATH", f"{server.programs}{os.pathsep}{os.environ['PATH']}")
         yield {**STANDS_FOR, "@db1/": f"@127.0.0.1:{server.port}/"}
-    finally:
-        server.stop()
 
 
 def _done(shown: Shown) -> str:

@@ -18,7 +18,7 @@ from mecris.books import Books
 from mecris.domain.commands import OpenCycle
 from mecris.domain.errors import Unavailable
 
-pytestmark = pytest.mark.sqlite  # these have a server of their own
+pytestmark = pytest.mark.own_store  # these have a server of their own
 
 NUMBERS = count()
 SOON = 0.1
@@ -29,11 +29,8 @@ LISTENERS = "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' OR query LIKE 'SEL
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     """A server of their own."""
-    server = Postgres.start()
-    try:
+    with Postgres.start() as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

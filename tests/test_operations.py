@@ -17,7 +17,7 @@ from mecris.domain.commands import OpenCycle
 from mecris.servers.queue import Queue
 from mecris.servers.rest.metrics import Metrics
 
-pytestmark = pytest.mark.sqlite  # these have servers of their own
+pytestmark = pytest.mark.own_store  # these have servers of their own
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
@@ -53,11 +53,8 @@ def test_the_rules_for_prometheus_are_rules() -> None:
 @pytest.fixture
 def primary() -> Iterator[Postgres]:
     """The server that takes orders."""
-    server = Postgres.start()
-    try:
+    with Postgres.start() as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from mecris.domain.errors import MecrisError, NewerBooks, RuleRefused, Unavailab
 from mecris.projections import follow
 from mecris.projections.follow import View
 
-pytestmark = pytest.mark.sqlite  # these have a server of their own, wherever the other tests keep their books
+pytestmark = pytest.mark.own_store  # these have a server of their own, wherever the other tests keep their books
 
 SECRET = "k3ep-it"
 
@@ -27,8 +27,7 @@ SECRET = "k3ep-it"
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     """A server with an owner of books, a group that may keep them, two who belong to it, and one with a password."""
-    server = Postgres.start()
-    try:
+    with Postgres.start() as server:
         rules = server.data / "pg_hba.conf"
         rules.write_text(f"host all secured 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
         server.sql("SELECT pg_reload_conf()")
@@ -38,8 +37,6 @@ def postgres() -> Iterator[Postgres]:
         server.sql("CREATE ROLE closed NOLOGIN")
         server.sql("CREATE DATABASE spend OWNER owner")
         yield server
-    finally:
-        server.stop()
 
 
 class Place:

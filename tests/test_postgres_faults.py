@@ -25,6 +25,8 @@ from mecris.books import Books
 from mecris.domain.commands import OpenCycle, RecordSource
 from mecris.domain.errors import Unavailable
 
+pytestmark = pytest.mark.own_store  # these have servers of their own
+
 BEHIND = """
 from datetime import timedelta
 from mecris.books import Books, books
@@ -39,9 +41,8 @@ main()
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     """A server for the tests of this module, which it outlives."""
-    server = Postgres.start()
-    yield server
-    server.stop()
+    with Postgres.start() as server:
+        yield server
 
 
 @pytest.fixture
@@ -253,31 +254,28 @@ def quota(server: Postgres) -> Iterator[tuple[str, Any, Any]]:
 @pytest.mark.parametrize("way", [quota, *([full_disk] if may_mount() else [])])
 def test_a_full_disk_records_nothing_and_says_so_and_goes_on_when_there_is_room(way: Any) -> None:
     server = Postgres.start(FAST, more=("--wal-segsize=1",))  # what is written ahead has room under the quota
-    try:
-        with way(server) as (url, fill, make_room):
-            where = with_a_cycle(f"{url}&schema=full")
-            with servers(where, 2) as two:
-                with load(two) as crowd:
-                    crowd.goes_on()
-                    fill()
-                    with Books.open(where) as books, pytest.raises(Unavailable, match=FULL):
-                        in_batches(books)
-                    wait_for(lambda: full(crowd), "a full disk under load")
-                    make_room()
-                    crowd.goes_on()
-                crowd.require_clear()
-            told = {(name, amount) for name, amount in crowd.acknowledged}
-            with Books.open(where) as books:
-                events = [e for e in books.log() if e["event"] == "source-recorded.v1"]
-                by_batch = sum(e["name"] == BATCH for e in events)
-                there = {(e["name"], f"{e['amount_usd']:.2f}") for e in events if e["name"] != BATCH}
-                sys.stdout.write(f"{crowd}, {len(there)} there, and {by_batch} in whole batches\n")
-                assert told <= there
-                assert len(events) - by_batch == len(there), "nothing is there twice"
-                assert by_batch % 500 == 0, "nothing is half recorded"
-                require_sound(books)
-    finally:
-        server.stop()
+    with server, way(server) as (url, fill, make_room):
+        where = with_a_cycle(f"{url}&schema=full")
+        with servers(where, 2) as two:
+            with load(two) as crowd:
+                crowd.goes_on()
+                fill()
+                with Books.open(where) as books, pytest.raises(Unavailable, match=FULL):
+                    in_batches(books)
+                wait_for(lambda: full(crowd), "a full disk under load")
+                make_room()
+                crowd.goes_on()
+            crowd.require_clear()
+        told = {(name, amount) for name, amount in crowd.acknowledged}
+        with Books.open(where) as books:
+            events = [e for e in books.log() if e["event"] == "source-recorded.v1"]
+            by_batch = sum(e["name"] == BATCH for e in events)
+            there = {(e["name"], f"{e['amount_usd']:.2f}") for e in events if e["name"] != BATCH}
+            sys.stdout.write(f"{crowd}, {len(there)} there, and {by_batch} in whole batches\n")
+            assert told <= there
+            assert len(events) - by_batch == len(there), "nothing is there twice"
+            assert by_batch % 500 == 0, "nothing is half recorded"
+            require_sound(books)
 
 
 def in_batches(books: Books) -> None:

@@ -13,6 +13,8 @@ from served import serving, tokens_of
 from mecris.books import Books
 from mecris.domain.commands import OpenCycle
 
+pytestmark = pytest.mark.own_store  # these have servers of their own
+
 
 class Pair(NamedTuple):
     """Two servers, and the address that means whichever of them can be written."""
@@ -37,10 +39,8 @@ def _socket(server: Postgres) -> tuple[str, int]:
 def pair() -> Iterator[Pair]:
     """A primary that waits for its standby before it says that something is recorded, with an open cycle."""
     with ExitStack() as stack:
-        primary = Postgres.start()
-        stack.callback(primary.stop)
-        standby = primary.standby()
-        stack.callback(standby.stop)
+        primary = stack.enter_context(Postgres.start())
+        standby = stack.enter_context(primary.standby())
         primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
         primary.sql("SELECT pg_reload_conf()")
         wait_for(lambda: _follows(primary), "the standby")

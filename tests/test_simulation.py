@@ -11,6 +11,8 @@ from simulation.running import run, shrunk
 from simulation.stores import STORES
 from simulation.world import World
 
+pytestmark = pytest.mark.own_store  # it has stores of its own
+
 CHUNKS, SEEDS, STEPS = 10, 10, 16
 FOUND = {  # a seed at which each broken rule is found; `make simulate BROKEN=...` finds others
     "a stale decision is written": (4, "memory"),
