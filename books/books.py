@@ -194,6 +194,12 @@ class Books:
 
         return retried(self, recorded_by)
 
+    def reprice_evidence(self, *, recorded_by: str | None = None) -> Answer:
+        """Price the calls again of which no file says what they cost, with the list of prices that is installed."""
+        from .repricing import reprice
+
+        return reprice(self, recorded_by)
+
     def together(self, work: "Callable[[Connection, Hand], Answer]", by: str | None) -> Answer:
         """Do orders that follow from one another in one durable write, or nothing of it."""
         return self._writer.together(work, by)

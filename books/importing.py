@@ -19,6 +19,7 @@ from ..domain.errors import NotFound, PayloadRefused, Unavailable
 from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
 from ..domain.period import as_text, from_text
+from ..domain.terms import Terms
 from ..importers.ahead import LARGE, read_ahead
 from ..importers.batches import Batch, batches, not_of, writable
 from ..importers.formats import FORMATS, recognised
@@ -324,9 +325,9 @@ class _Work:
 
     def _priced(self, provider: str, line: Line) -> Decimal | None:
         assert self._prices is not None  # nothing is priced without a list of prices
-        usd = self._prices.of(provider, line.model, line.start, line.tokens)
+        usd = self._prices.of(provider, line)
         if usd is None:
-            self.unpriced[line.model or "(no model)"] += 1
+            self.unpriced[what_is_priced(line)] += 1
         return usd
 
     # -- evidence -------------------------------------------------------------------------------------------------
@@ -343,7 +344,7 @@ class _Work:
             items=self.counts["lines"],
             unreadable_count=self.counts["unreadable"],
             unreadable=tuple(self.unreadable),
-            remarks=tuple(dict.fromkeys([*self.remarks, *self._unpriced()])),
+            remarks=tuple(dict.fromkeys([*self.remarks, *without_price(self.unpriced)])),
             incomplete=self.incomplete,
             cycle_id=self.asked.cycle_id,
         )
@@ -354,15 +355,9 @@ class _Work:
             ((self.digest, number, part) for number, part in enumerate(parts)),
         )
 
-    def _unpriced(self) -> list[str]:
-        return [
-            f"{count:,} calls of {model} have no price: what they cost is unknown, not nothing"
-            for model, count in sorted(self.unpriced.items())
-        ]
-
     def _answer(self, importer: ModuleType, report: Report, is_new: bool) -> Answer:
         told = self.told.shown()
-        remarks = [*self.remarks, *self._unpriced(), *told.pop("remarks")]
+        remarks = [*self.remarks, *without_price(self.unpriced), *told.pop("remarks")]
         return Answer(
             **told,
             file=self.file.name,
@@ -391,3 +386,18 @@ def _price_list() -> "Prices":
     from .pricing import Prices
 
     return Prices()
+
+
+def what_is_priced(line: Line) -> str:
+    """What has a price or not: a model, with the terms that have none of their own."""
+    other = Terms.of(line.terms).other
+    return f"{line.model or 'no model'} ({other})" if other else line.model or "no model"
+
+
+def without_price(unpriced: Counter[str]) -> list[str]:
+    """What a person should know of calls, or sums of calls, that have no price."""
+    return [
+        f"{count:,} {'line' if count == 1 else 'lines'} of {what} {'has' if count == 1 else 'have'} no price: what "
+        f"{'it' if count == 1 else 'they'} cost is unknown, not nothing"
+        for what, count in sorted(unpriced.items())
+    ]

@@ -4,16 +4,29 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
+from itertools import starmap
 
 from ..domain.errors import Unavailable
+from ..domain.lines import Line
 from ..domain.money import EXACT
+from ..domain.terms import Terms
 
 PROVIDERS = {"claude": "anthropic", "groq": "groq", "openai": "openai"}
 """Our names of providers, and those of the price list."""
 MILLION = 1_000_000
 TIERED = 128_000
 """Tokens of input from which some models cost more for each: then the whole call is asked for."""
+IN_A_LARGE_WINDOW = 300_000
+"""Tokens of input beyond the window that costs less."""
+HALF = Decimal("0.5")
+"""Of a batch, by Anthropic and OpenAI alike."""
+IN_THE_US = Decimal("1.1")
+"""Of a call to Anthropic that is to stay there."""
+FAST = {"claude-opus-5": 2, "claude-opus-4-8": 2}
+"""How many times a fast call costs what others do, by how models begin that can be called so."""
+ZERO = Decimal(0)
+Counts = tuple[int, int, int, int]
+"""Tokens: input, output, cache read, cache write."""
 
 
 class Prices:
@@ -28,35 +41,57 @@ class Prices:
         self.version = f"genai-prices {version('genai-prices')}"
         self._rates = lru_cache(10_000)(self._rates_of)
 
-    def of(self, provider: str, model: str | None, at: datetime, tokens: tuple[int, int, int, int]) -> Decimal | None:
-        """US dollars of a call, exact; None if the model has no price. `tokens`: input, output, cache read, cache write."""
+    def of(self, provider: str, line: Line) -> Decimal | None:
+        """US dollars of a call, exact; None if that is not known of its model, or of the terms it was made on."""
+        tokens, model = line.tokens, line.model
         if not any(tokens):
-            return Decimal(0)
+            return ZERO
         if model is None:
             return None
+        if line.terms:
+            return self._on_terms(provider, model, line, Terms.of(line.terms))
         if tokens[0] + tokens[2] + tokens[3] > TIERED:
-            return self._asked(provider, model, at, tokens)
-        rates = self._rates(provider, model, at.date())
-        if rates is None:
+            return self._asked(provider, model, line.start, tokens)
+        return _total(self._rates(provider, model, line.start.date()), (*tokens, 0))
+
+    def _on_terms(self, provider: str, model: str, line: Line, terms: Terms) -> Decimal | None:
+        factor = _factor(model, terms)
+        if factor is None:
             return None
-        each = (EXACT.multiply(rate, Decimal(count)) for rate, count in zip(rates, tokens, strict=True))
-        return sum(each, Decimal(0)) / MILLION
+        input, output, read, written = line.tokens
+        hour = min(terms.hour, written)
+        if terms.summed or input + read + written <= TIERED:
+            rates = self._rates(provider, model, line.start.date(), terms.long)
+            usd = _total(rates, (input, output, read, written - hour, hour))
+        else:
+            usd = self._asked(provider, model, line.start, line.tokens, hour)
+        return None if usd is None else EXACT.multiply(usd, factor)
 
-    def _rates_of(self, provider: str, model: str, day: date) -> tuple[Decimal, ...] | None:
-        """US dollars of a million tokens of each class, from the price of a thousand: where no tier begins."""
+    def _rates_of(self, provider: str, model: str, day: date, long: bool = False) -> tuple[Decimal, ...] | None:
+        """US dollars of a million tokens of each class, those kept for an hour last, from the price of a thousand."""
         at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-        found = [self._asked(provider, model, at, tuple(1000 * (n == place) for n in range(4))) for place in range(4)]
-        return (
-            None if None in found else tuple(EXACT.multiply(rate, Decimal(1000)) for rate in found if rate is not None)
-        )
+        filled = IN_A_LARGE_WINDOW if long else 0
+        floor = self._asked(provider, model, at, (filled, 0, 0, 0)) if long else ZERO
+        if floor is None:
+            return None
+        found = []
+        for place in range(5):
+            input, output, read, written, hour = (1000 * (n == place) for n in range(5))
+            usd = self._asked(provider, model, at, (filled + input, output, read, written + hour), hour)
+            if usd is None:
+                return None
+            found.append(EXACT.multiply(EXACT.subtract(usd, floor), Decimal(1000)))
+        return tuple(found)
 
-    def _asked(self, provider: str, model: str, at: datetime, tokens: Any) -> Decimal | None:
+    def _asked(self, provider: str, model: str, at: datetime, tokens: Counts, hour: int = 0) -> Decimal | None:
+        """The price of some tokens; those written to caches are kept there for minutes, and `hour` of them for an hour."""
         input, output, read, written = tokens
         usage = self._list.Usage(
             input_tokens=input + read + written,
             output_tokens=output,
             cache_read_tokens=read,
             cache_write_tokens=written,
+            **({"cache_write_1h_tokens": hour} if hour else {}),
         )
         try:
             price = self._list.calc_price(
@@ -65,3 +100,20 @@ class Prices:
         except LookupError:
             return None
         return Decimal(price.total_price)
+
+
+def _total(rates: tuple[Decimal, ...] | None, tokens: tuple[int, ...]) -> Decimal | None:
+    if rates is None:
+        return None
+    return sum(starmap(EXACT.multiply, zip(rates, map(Decimal, tokens), strict=True)), ZERO) / MILLION
+
+
+def _factor(model: str, terms: Terms) -> Decimal | None:
+    """How many times the list price a call costs; None if nobody says."""
+    if terms.other is not None:
+        return None
+    factor = EXACT.multiply(HALF if terms.batch else Decimal(1), IN_THE_US if terms.us else Decimal(1))
+    if not terms.fast:
+        return factor
+    times = next((times for name, times in FAST.items() if model.startswith(name)), None)
+    return None if times is None or terms.batch else EXACT.multiply(factor, Decimal(times))

@@ -39,6 +39,13 @@ class Told:
         self.report_usd: Decimal | None = None
         """What all lines of the report come to, inside and outside of cycles, to the last digit."""
 
+    def add(self, other: "Told") -> None:
+        """And what cycles were told of another report."""
+        self.readings += other.readings
+        self.retracted += other.retracted
+        self.cycles |= other.cycles
+        self.remarks += other.remarks
+
     def shown(self) -> dict[str, Any]:
         """As an answer has it."""
         return {

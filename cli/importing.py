@@ -258,3 +258,16 @@ def quarantine(retry: bool, as_json: bool) -> int:
         for row in rows:
             click.echo(f"{row['file']} ({row['sha256'][:12]}), line {row['line']}: {row['reason']}")
     return QUARANTINED if rows else 0
+
+
+@evidence.command("reprice")
+@JSON
+def reprice(as_json: bool) -> None:
+    """Price calls again of which no file says what they cost: a newer list of prices knows more models."""
+    answer = books().reprice_evidence()
+    if as_json:
+        return write_json(answer)
+    calls = f"{answer['repriced']:,} {'call has' if answer['repriced'] == 1 else 'calls have'} another price"
+    told = _counts(Answer(NO_LINES | answer)) if answer["readings"] + answer["retracted"] else []
+    click.echo(f"by {answer['prices']}, {', '.join([calls, *told])}" if answer["recorded"] else "no price is new")
+    _note(answer["remarks"], set())

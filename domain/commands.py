@@ -322,7 +322,7 @@ class ImportCommand(Command):
 class ImportLines(ImportCommand):
     """Take in lines of a report; those that are known and not better are passed over.
 
-    `price` says what a call costs of which nobody said it.
+    `price` says what a call costs of which nobody said it. With `again` the lines are those on record, and only their prices change.
     """
 
     name: ClassVar[str] = "import-lines"
@@ -336,6 +336,7 @@ class ImportLines(ImportCommand):
     evidence: str
     exported_at: datetime
     price: Annotated[Any, SkipValidation] = None
+    again: bool = False
     lines: Annotated[tuple[Any, ...], SkipValidation]
 
 

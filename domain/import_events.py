@@ -40,7 +40,8 @@ class LinesImported(ImportEvent):
     Each is a list: key, rank, start, end, usd, run, model, input tokens, output tokens, tokens read from and written to a cache, and
     whether what it costs is the price of its tokens. `lines` are new; `restated` are followed by what stood there before: usd, start,
     end. `confirmed` lines say what they said, in a copy of another rank: key, rank. `elsewhere` are calls that are nothing in a run in
-    which they were found, as they belong to another: run, key.
+    which they were found, as they belong to another: run, key. `terms` are what the price of some calls depends on beside their tokens:
+    key, terms. `repriced` calls cost otherwise by another list of prices, and no more is new about them: key, usd, usd before.
     """
 
     stored_as: ClassVar[str] = "lines-imported.v1"
@@ -57,6 +58,8 @@ class LinesImported(ImportEvent):
     restated: tuple[tuple[Any, ...], ...] = ()
     confirmed: tuple[tuple[str, str], ...] = ()
     elsewhere: tuple[tuple[str, str], ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()
+    repriced: tuple[tuple[str, str | None, str | None], ...] = ()
 
 
 class FiguresImported(ImportEvent):

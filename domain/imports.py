@@ -9,7 +9,7 @@ from . import commands as c
 from . import import_events as e
 from .aggregate import Aggregate, Answer, Stamp
 from .figures import Figure, new_among, require_sense
-from .lines import Changed, Line, changed_by
+from .lines import Changed, Line, changed_by, repriced
 from .money import plain
 from .period import as_text, text_of
 from .run import Nothing, require_room
@@ -57,7 +57,10 @@ class Imported(Aggregate):
 
     def take_in(self, order: c.ImportLines, stamp: Stamp, past: Reports) -> Changed:
         """Take in what a file says of a report; what changed by it."""
-        changed = changed_by(order.lines, past.lines(line.key for line in order.lines), order.price)
+        if order.again:
+            changed = repriced(order.lines, order.price)
+        else:
+            changed = changed_by(order.lines, past.lines(line.key for line in order.lines), order.price)
         changed = changed._replace(elsewhere=changed.elsewhere - past.nothing(changed.elsewhere))
         if changed:
             _require_room(changed, past)
@@ -71,6 +74,8 @@ class Imported(Aggregate):
                 restated=tuple((*_fact(now), *_before(was)) for now, was in changed.restated),
                 confirmed=tuple((line.key, line.rank) for line in changed.confirmed),
                 elsewhere=tuple(sorted(changed.elsewhere)),
+                terms=tuple((line.key, line.terms) for line in changed.lines if line.terms),
+                repriced=tuple((now.key, _usd(now), _usd(was)) for now, was in changed.repriced),
             )
         return changed
 
@@ -103,7 +108,7 @@ def _said_by(order: c.ImportLines | c.ImportFigures) -> dict[str, Any]:
 def _require_room(changed: Changed, past: Reports) -> None:
     """Refuse what may make a sum of tokens larger than a figure may be."""
     calls: dict[str, list[Line]] = {}
-    for line in (*changed.new, *(now for now, _ in changed.restated)):
+    for line in changed.lines:
         if line.run is not None:
             calls.setdefault(line.run, []).append(line)
     before = past.sums(calls)
@@ -112,7 +117,7 @@ def _require_room(changed: Changed, past: Reports) -> None:
 
 
 def _fact(line: Line) -> tuple[object, ...]:
-    return (line.key, line.rank, text_of(line.start), as_text(line.end), _usd(line), *line[5:])
+    return (line.key, line.rank, text_of(line.start), as_text(line.end), _usd(line), *line[5:12])
 
 
 def _before(was: Line) -> tuple[object, ...]:

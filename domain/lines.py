@@ -1,9 +1,9 @@
 """Lines of reports: each has a key of its own and counts once, however often and in whatever order files say it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .period import end_of_quarter
 
@@ -12,7 +12,8 @@ class Line(NamedTuple):
     """One line of a report, in its best copy so far.
 
     `rank` tells which of two copies is right: the greater one, as text. `usd` is None where nobody said or knows what it cost.
-    A line of a call has a `run` and tokens, and ends with its quarter of an hour; a line of money has neither.
+    A line of a call has a `run` and tokens, and ends with its quarter of an hour, or with the stretch of time whose calls it
+    sums up; a line of money has neither.
     """
 
     key: str
@@ -28,6 +29,8 @@ class Line(NamedTuple):
     cache_write_tokens: int = 0
     estimated: bool = False
     """Did nobody say what it cost, and it is the price of its tokens?"""
+    terms: str = ""
+    """What that price depends on beside the tokens (`Terms`)."""
 
     @property
     def tokens(self) -> tuple[int, int, int, int]:
@@ -53,12 +56,18 @@ def better(a: Line, b: Line) -> Line:
     if right.run is None:
         return right
     start = min(a.start, b.start)
-    return right._replace(start=start, end=end_of_quarter(start), run=min(a.run or right.run, b.run or right.run))
+    end = right.end if _is_sum(right) else end_of_quarter(start)
+    return right._replace(start=start, end=end, run=min(a.run or right.run, b.run or right.run))
 
 
-def _weight(line: Line) -> tuple[str, tuple[int, int, int, int], Decimal, str, datetime, datetime]:
+def _weight(line: Line) -> tuple[Any, ...]:
     usd = Decimal(-1) if line.usd is None or line.estimated else line.usd
-    return line.rank, line.tokens, usd, line.model or "", line.start, line.end
+    return line.rank, line.tokens, usd, line.model or "", line.terms, _is_sum(line), line.end, line.start
+
+
+def _is_sum(line: Line) -> bool:
+    """Does it sum up the calls of a stretch of time?"""
+    return line.end != end_of_quarter(line.start)
 
 
 class Changed(NamedTuple):
@@ -72,15 +81,21 @@ class Changed(NamedTuple):
     """Lines that a better copy says again: it is noted, so that one in between cannot win later."""
     elsewhere: frozenset[tuple[str, str]] = frozenset()
     """Runs and keys of calls that were found in a run and belong to another."""
+    repriced: Sequence[tuple[Line, Line]] = ()
+    """Calls that have another price than before, each with what stood there; nothing else of them changed."""
 
     def __bool__(self) -> bool:
         return any(self)
 
     @property
+    def lines(self) -> list[Line]:
+        """Lines that say something new."""
+        return [*self.new, *(now for now, _ in self.restated)]
+
+    @property
     def dispatches(self) -> int:
         """How many dispatches report something by it."""
-        lines = (*self.new, *(now for now, _ in self.restated))
-        return sum(line.run is not None for line in lines) + len(self.elsewhere)
+        return sum(line.run is not None for line in self.lines) + len(self.elsewhere)
 
 
 Price = Callable[[Line], Decimal | None]
@@ -109,6 +124,12 @@ def changed_by(lines: Iterable[Line], known: Mapping[str, Line], price: Price | 
         [now for now, was in pairs if now.says_the_same_as(was)],
         frozenset(elsewhere),
     )
+
+
+def repriced(lines: Iterable[Line], price: Price) -> Changed:
+    """What other prices change of lines that are known."""
+    pairs = [(_priced(line, price), line) for line in lines]
+    return Changed([], [], [], repriced=[(now, was) for now, was in pairs if not _same(now.usd, was.usd)])
 
 
 def _priced(line: Line, price: Price | None) -> Line:

@@ -12,9 +12,9 @@ from ..domain.errors import PayloadRefused
 from .entries import entries_of, value_of
 from .kinds import Call, Item, Items, Remark, Report, each_of
 from .reading import File, Line, count, moment
-from .tokens import cache_written, model_of, require_any
+from .tokens import anthropic_terms, cache_written, kept_an_hour, model_of, require_any
 
-NAME, VERSION = "anthropic-messages", 1
+NAME, VERSION = "anthropic-messages", 2
 RUN = "anthropic messages"
 FIRST = 100
 """Entries by which a file is recognised."""
@@ -45,8 +45,8 @@ def _type_of(entry: Any) -> str | None:
 
 
 def report(file: File) -> Report:
-    """What programs saw of their own calls."""
-    return Report("claude", RUN)
+    """What programs saw of their own calls; what they cost is an estimate."""
+    return Report("claude", RUN, estimate=True)
 
 
 def read(file: File) -> Items:
@@ -132,6 +132,7 @@ def _call(message: dict[str, Any], rank: str) -> Iterator[Item]:
         cache_read_tokens=count(usage.get("cache_read_input_tokens"), "cache_read_input_tokens"),
         cache_write_tokens=max(total, parts),
         rank=rank,
+        terms=anthropic_terms(usage, kept_an_hour(usage.get("cache_creation"))),
     )
     if None not in (usage.get("cache_creation_input_tokens"), usage.get("cache_creation")) and total != parts:
         yield Remark(f"message {key}: {total} tokens written to caches, {parts} by lifetime: the larger figure counts")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from .kinds import Call, Items, Remark, Report, each
 from .pages import Result, pages_of, results_of, unfinished
 from .reading import File, count, moment
-from .tokens import cache_written, model_of, require_any
+from .tokens import anthropic_terms, cache_written, kept_an_hour, model_of, require_any
 
-NAME, VERSION = "anthropic-usage", 1
+NAME, VERSION = "anthropic-usage", 2
 RUN = "anthropic usage report"
 DIMENSIONS = (
     "account_id", "api_key_id", "workspace_id", "service_account_id", "model", "service_tier", "context_window",
@@ -28,8 +28,8 @@ def recognises(file: File) -> bool:
 
 
 def report(file: File) -> Report:
-    """What the API says was used."""
-    return Report("claude", RUN)
+    """What the API says was used; what that cost is an estimate."""
+    return Report("claude", RUN, estimate=True)
 
 
 def read(file: File) -> Items:
@@ -38,11 +38,14 @@ def read(file: File) -> Items:
     yield from each(results_of(pages, DIMENSIONS), _call)
     yield from unfinished(pages)
     yield Remark("code execution is not in this report: the cost report has it")
+    if any(isinstance(r.fields, dict) and r.fields.get("service_tier") is None for r in results_of(pages, ())):
+        yield Remark("results that name no service_tier are priced as standard ones: group by it, as batches cost half")
     yield Remark("a report of the same days with another group_by or bucket_width counts them again: keep to one")
 
 
 def _call(result: Result) -> Iterator[Call]:
     start, fields = moment(result.bucket.get("starting_at"), "starting_at"), result.fields
+    ends = result.bucket.get("ending_at")
     require_any(fields, "uncached_input_tokens", "cache_read_input_tokens", "cache_creation", "output_tokens")
     yield Call(
         key=f"{start.isoformat()}|{result.key}",
@@ -53,4 +56,6 @@ def _call(result: Result) -> Iterator[Call]:
         output_tokens=count(fields.get("output_tokens"), "output_tokens"),
         cache_read_tokens=count(fields.get("cache_read_input_tokens"), "cache_read_input_tokens"),
         cache_write_tokens=cache_written(fields.get("cache_creation")),
+        until=None if ends is None else moment(ends, "ending_at"),
+        terms=anthropic_terms(fields, kept_an_hour(fields.get("cache_creation")), summed=True),
     )

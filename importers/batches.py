@@ -72,6 +72,8 @@ def _wrong_with(item: Item) -> str | None:
     try:
         if isinstance(item, Call):
             f"{item.key}{item.run}{item.model}".encode()
+            if item.until is not None and item.until <= item.at:
+                return "it ends before it begins"
             return "the tokens of one call are not that many" if max(item[4:8]) > MOST_TOKENS else None
         if isinstance(item, Charge):
             item.key.encode()
@@ -86,11 +88,13 @@ def _call(call: Call, exported: str) -> Line:
         _named(call.key, "call"),
         f"{call.rank}|{exported}",
         call.at,
-        end_of_quarter(call.at),
+        end_of_quarter(call.at) if call.until is None else call.until - MOMENT,
         call.usd,
         _named(call.run, "run"),
         call.model,
         *call[4:8],
+        False,
+        call.terms,
     )
 
 

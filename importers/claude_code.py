@@ -18,13 +18,16 @@ from ..domain.errors import MecrisError
 from .jsonl import Entry, Shape, entries, first_objects
 from .kinds import NO_SHAPE, WRONG_SHAPE, Call, Items, Remark, Report, Unreadable
 from .reading import File, count, dollars, moment, word
+from .tokens import anthropic_terms, kept_an_hour
 
-NAME, VERSION = "claude-code", 1
+NAME, VERSION = "claude-code", 2
 SYNTHETIC = "<synthetic>"
 OTHER_TYPES = ("file-history-snapshot", "queue-operation")
 """Types of lines that say nothing of their session."""
 OF_THE_API = ("message", "message_start", "message_delta")
 """Types of entries of the API itself, as a program kept them: a file that begins with one is no session's."""
+USUAL = (None, "", "standard", "not_available", "global")
+"""Tiers and regions that cost what calls cost."""
 HELD = 10_000
 """Answers that are held until all their copies are seen; copies farther apart are given one by one."""
 
@@ -36,6 +39,8 @@ class _Usage(Struct, gc=False):
     cache_creation_input_tokens: int | None = None
     cache_creation: dict[str, int] | None = None
     speed: str | None = None
+    service_tier: str | None = None
+    inference_geo: str | None = None
 
 
 class _Message(Struct, gc=False):
@@ -163,6 +168,8 @@ def _call(line: _Line, message: _Message, usage: _Usage, raw: bytes) -> Call:
         written,
         None if line.cost_usd is None else dollars(line.cost_usd, "costUSD"),
         f"{0 if line.is_sidechain else 1}|{uncached + output + read + written:020d}|{0 if usage.speed is None else 1}",
+        None,
+        _terms(usage),
     )
 
 
@@ -190,6 +197,14 @@ def _cache_writes(usage: _Usage) -> int:
         return count(usage.cache_creation_input_tokens, "cache_creation_input_tokens")
     five, hour = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
     return count(parts.get(five), five) + count(parts.get(hour), hour)
+
+
+def _terms(usage: _Usage) -> str:
+    hour = kept_an_hour(usage.cache_creation)
+    if not hour and usage.speed is None and usage.service_tier in USUAL and usage.inference_geo in USUAL:
+        return ""  # as most are
+    fields = {"service_tier": usage.service_tier, "inference_geo": usage.inference_geo, "speed": usage.speed}
+    return anthropic_terms(fields, hour)
 
 
 def _merged(one: Call, other: Call) -> Call:

@@ -64,7 +64,8 @@ class Call(NamedTuple):
     """Tokens of one call, or of several that a report sums up; `usd` is what the source says it cost, if it does.
 
     `input_tokens` are uncached ones. Of two lines with the same key the one with the greater `rank` is right, at equal ranks
-    the one of the later export; the earlier `at` stays.
+    the one of the later export; the earlier `at` stays. Several calls are those from `at` to before `until`; `terms` are what their
+    price depends on beside the tokens (`domain.terms.Terms`).
     """
 
     key: str
@@ -77,6 +78,8 @@ class Call(NamedTuple):
     cache_write_tokens: int = 0
     usd: Decimal | None = None
     rank: str = ""
+    until: datetime | None = None
+    terms: str = ""
 
 
 class Look(NamedTuple):

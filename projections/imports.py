@@ -1,7 +1,7 @@
 """The read model of imports: files that are kept as evidence, the lines and figures of reports, and what lines come to."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
@@ -30,7 +30,8 @@ TABLES = {
     "import_line": """(
         report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT,
         run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
-        cache_write_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, position INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, terms TEXT NOT NULL,
+        position INTEGER NOT NULL,
         PRIMARY KEY (report, key)) WITHOUT ROWID""",
     "import_figure": """(
         report INTEGER NOT NULL, cycle_id INTEGER NOT NULL, measured_at TEXT NOT NULL, rank TEXT NOT NULL, amount_usd TEXT,
@@ -40,12 +41,17 @@ TABLES = {
         report INTEGER NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT NOT NULL, lines INTEGER NOT NULL,
         PRIMARY KEY (report, ends, begins)) WITHOUT ROWID""",
 }
+AT_ONCE = 5_000
+"""Lines that are read together."""
 INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
 IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
-_LINE = "key, rank, begins, ends, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated"
+_LINE = "key, rank, begins, ends, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated, terms"
+
+Moves = dict[tuple[str, str], list[Decimal]]
+"""Amounts by the start and end of their bucket."""
 
 _PUT = f"""
-INSERT INTO import_line VALUES ({", ".join("?" * 14)}) ON CONFLICT (report, key) DO UPDATE SET {
+INSERT INTO import_line VALUES ({", ".join("?" * 15)}) ON CONFLICT (report, key) DO UPDATE SET {
     ", ".join(f"{name} = excluded.{name}" for name in (*_LINE.split(", ")[1:], "position"))
 }"""
 
@@ -88,26 +94,42 @@ class Fold:
         report = self._report(position, event)
         restated, confirmed = event.get("restated", ()), event.get("confirmed", ())
         lines = event["lines"] + [line[:12] for line in restated] if restated else event["lines"]
-        self.connection.executemany(
-            _PUT,
-            [(report, *line, position) for line in lines],
-        )
+        terms = dict(event.get("terms", ()))
+        self.connection.executemany(_PUT, [(report, *line, terms.get(line[0], ""), position) for line in lines])
         self.connection.executemany(
             "UPDATE import_line SET rank = ?, position = ? WHERE report = ? AND key = ?",
             [(rank, position, report, key) for key, rank in confirmed],
         )
-        sums: dict[tuple[str, str], list[Decimal]] = {}
+        sums: Moves = {}
         for _, _, start, end, usd, run, *_ in lines:
             if usd is not None:
                 sums.setdefault(_bucket(run, start, end), []).append(Decimal(usd))
-        gone: dict[tuple[str, str], list[Decimal]] = {}
+        gone: Moves = {}
         for _, _, _, _, _, run, *_, usd, start, end in restated:
             if usd is not None:
                 gone.setdefault(_bucket(run, start, end), []).append(Decimal(usd))
+        self._reprice(report, position, event.get("repriced", ()), sums, gone)
         for start, end in sums | gone:
             come, went = sums.get((start, end), []), gone.get((start, end), [])
             moved = EXACT.subtract(_sum(come), _sum(went))
             self._move(report, start, end, moved, len(come) - len(went))
+
+    def _reprice(
+        self, report: int, position: int, repriced: list[tuple[str, str | None, str | None]], come: Moves, gone: Moves
+    ) -> None:
+        """Calls cost otherwise now; what that moves is added to what comes and goes of each bucket."""
+        ends: dict[str, str] = {}
+        for keys, marks in batches([key for key, _, _ in repriced]):
+            sql = f"SELECT key, ends FROM import_line WHERE report = ? AND key IN ({marks})"
+            ends.update(self.connection.execute(sql, (report, *keys)))
+        for key, usd, was in repriced:
+            for moved, amount in ((come, usd), (gone, was)):
+                if amount is not None:
+                    moved.setdefault(("", ends[key]), []).append(Decimal(amount))
+        self.connection.executemany(
+            "UPDATE import_line SET usd = ?, estimated = 1, position = ? WHERE report = ? AND key = ?",
+            [(usd, position, report, key) for key, usd, _ in repriced],
+        )
 
     def noted(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Figures are kept, each of them: which of two is right is asked when cycles are told."""
@@ -140,7 +162,8 @@ class Fold:
         ).fetchone()[0]
         self.connection.execute(
             "INSERT INTO import_report VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
-            "SET exported_at = excluded.exported_at WHERE import_report.exported_at < excluded.exported_at",
+            "SET exported_at = CASE WHEN import_report.exported_at < excluded.exported_at THEN excluded.exported_at "
+            "ELSE import_report.exported_at END, estimate = excluded.estimate",
             (
                 position, event["report"], event["provider"], event["account"], event["source"], event["type"],
                 int(event.get("estimate", False)), max(event["exported_at"], newest or ""),
@@ -204,6 +227,18 @@ def _line(row: tuple[Any, ...]) -> Line:
     key, rank, start, end, usd, *rest = row
     line = Line(key, rank, from_text(start), from_text(end), _amount(usd), *rest)
     return line._replace(estimated=bool(line.estimated))
+
+
+def unpriced_or_estimated(connection: Connection, report: int) -> Iterator[list[Line]]:
+    """The calls of a report of which nobody said what they cost, in batches, by key."""
+    sql = (
+        f"SELECT {_LINE} FROM import_line WHERE report = ? AND run IS NOT NULL AND (usd IS NULL OR estimated = 1) AND key > ? "
+        "ORDER BY key LIMIT ?"
+    )
+    after = ""
+    while rows := connection.execute(sql, (report, after, AT_ONCE)).fetchall():
+        yield [_line(row) for row in rows]
+        after = rows[-1][0]
 
 
 class Report(NamedTuple):

@@ -1,0 +1,261 @@
+"""Imports by the command line, from watched folders, and of hostile and large files."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from time import sleep
+
+import pytest
+from exports import (
+    Put,
+    claude_line,
+    cost_report,
+    csv,
+    jsonl,
+    mecris,
+    putting,
+    september,
+)
+
+from mecris.books import Books, importing
+from mecris.domain import commands as c
+from mecris.domain.errors import MecrisError, PayloadRefused, Unavailable
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    """Books with September open."""
+    return september(tmp_path / "books.db")
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    """Writes a file that was exported at some time."""
+    return putting(tmp_path)
+
+
+# -- by the command line -----------------------------------------------------------------------------------------
+
+
+def test_the_founding_story_from_files_alone(tmp_path: Path, put: Put) -> None:
+    """A Claude Code log, a saved dashboard page and a Groq reading; what no meter saw is explained, and the books tie out."""
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-08-06", "--end", "2025-09-30", "--target", "25.76")
+    usage = [claude_line(f"m{n}", 200, at="2025-09-10T08:00:00Z") for n in range(11)]
+    log = put("log.jsonl", jsonl(*usage), "2025-09-10T09:00:00Z")
+    page = put("console.html", b"<html><body><h1>Usage</h1><div>$5.42 USD</div></body></html>", "2025-09-10T09:05:00Z")
+    groq = put("groq.json", b'{"project_id": "p", "spent_usd": 0.80, "timestamp": "2025-08-31T23:00:00Z"}')
+    assert mecris(path, "import", str(log))[1] == (
+        "log.jsonl: claude-code, 'claude code' of claude; recorded 11 new lines, 11 dispatches, 1 reading, in cycle 1\n"
+    )
+    assert mecris(path, "import", str(page), "--provider", "claude")[0] == 0
+    assert mecris(path, "import", str(groq))[0] == 0
+    assert (
+        mecris(path, "budget", "plug", "--cycle", "1", "--provider", "claude", "--square", "--yes", "--reason", "x")[0]
+        == 0
+    )
+    with Books.open(path) as books:
+        tied = books.status(1)["tie_out"]
+        assert (tied["spent_usd"], tied["remaining_usd"], tied["unexplained_usd"]) == (
+            Decimal("6.22"),
+            Decimal("19.54"),
+            0,
+        )
+        assert tied["tracked_usd"] == Decimal("0.11") + Decimal("0.80")
+        assert books.replay().differences == 0
+    for one in (log, page, groq):
+        again = mecris(path, "import", str(one), *(["--provider", "claude"] if one == page else []))
+        assert again[:2] == (0, f"{one.name}: nothing new\n")
+
+
+def test_a_folder_tells_its_cycles_once(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    (tmp_path / "in").mkdir()
+    for n in range(3):
+        put(f"in/{n}.jsonl", jsonl(claude_line(f"m{n}", 200, session=f"s{n}")), f"2025-09-1{n}T00:00:00Z")
+    put("in/3.json", cost_report({1: "none"}))
+    code, out, err = mecris(path, "import", str(tmp_path / "in"))
+    assert code == 1
+    assert out.splitlines() == [
+        *(f"{n}.jsonl: claude-code, 'claude code' of claude; recorded 1 new line, 1 dispatch" for n in range(3)),
+        "3.json: anthropic-cost, 'anthropic cost report' of claude; recorded 1 unreadable line",
+        "'claude code' of claude: recorded 1 reading, in cycle 1",
+    ]
+    assert err.count("note: these logs are") == 1
+    again = mecris(path, "import", str(tmp_path / "in"), "--json")
+    answers = json.loads(again[1])
+    assert [(a["file"], a["recorded"]) for a in answers] == [(f"{n}.jsonl", False) for n in range(3)] + [
+        ("3.json", False)
+    ]
+    assert answers[2]["report_usd"] == 0.03
+
+
+def test_a_folder_whose_cycles_cannot_be_told_is_kept_and_that_is_said(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    name = ("budget", "add-source", "--cycle", "1", "--name", "claude code", "--type", "manual", "--amount", "1")
+    assert mecris(path, *name)[0] == 0
+    logs = [str(put(f"{n}.jsonl", jsonl(claude_line(f"m{n}", 200)))) for n in range(2)]
+    code, _, err = mecris(path, "import", *logs)
+    assert code == 3
+    assert "refused: 'claude code' of claude: cycle 1 has a source 'claude code' that is not of this report" in err
+    mecris(path, "budget", "retract", "--cycle", "1", "--reading", "1", "--reason", "another name")
+    assert "recorded 1 reading, in cycle 1" in mecris(path, "import", *logs)[1]
+
+
+def test_the_exit_code_tells_of_lines_that_could_not_be_read(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    bad = put("bad.json", cost_report({1: "100", 2: "none"}))
+    code, out, err = mecris(path, "import", str(bad), str(put("x.bin", b"\x00")))
+    assert code == 3
+    assert "line 2 cannot be read: amount 'none' is no amount" in err
+    assert "refused: x.bin: x.bin is of no format that is known" in err
+    assert "1 unreadable line" in out
+    assert mecris(path, "import", str(bad))[0] == 0, "it was told before"
+    assert mecris(path, "evidence", "quarantine")[0] == 1
+    assert mecris(path, "evidence", "quarantine", "--retry")[2].endswith("was read again: 1 lines cannot be read\n")
+    assert mecris(path, "import")[0] == 2
+
+
+def test_a_watched_folder_is_imported_as_it_fills(tmp_path: Path) -> None:
+    path, folder = tmp_path / "books.db", tmp_path / "in"
+    folder.mkdir()
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    (folder / "link.json").symlink_to("/etc/passwd")
+    (folder / "bomb.zip").write_bytes(b"PK\x03\x04" + b"\x00" * 100)
+    command = [sys.executable, "-m", "mecris.cli", "--books", str(path), "import", "--watch", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        try:
+            (folder / "a.json").write_bytes(cost_report({1: "100"}))
+            with Books.open(path) as books:
+                _until(lambda: len(books.evidence()) == 1)
+                (folder / "sub").mkdir()
+                (folder / "sub" / "b.json").write_bytes(cost_report({2: "50"}))
+                _until(lambda: len(books.evidence()) == 2)
+                (folder / "a.json").write_bytes(cost_report({1: "110"}))
+                _until(lambda: len(books.evidence()) == 3)
+                assert books.status(1)["totals"]["realtime_usd"] == Decimal("1.6")
+            assert watching.poll() is None, "it stays up"
+        finally:
+            watching.kill()
+        assert "bomb.zip" in watching.stderr.read()  # type: ignore[union-attr]
+
+
+def test_a_watched_file_is_tried_again_when_only_the_books_stood_in_its_way(
+    books: Books, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mecris.cli import watching
+
+    (tmp_path / "in").mkdir()
+    folder = put("in/page.html", b"<html><p>$1 USD</p></html>").parent
+    put("in/none.bin", b"\x00\x01")
+    looks = 0
+
+    def pause(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=1))
+        if looks == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "LATER", 0.0)
+    monkeypatch.setattr(watching.time, "sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        watching.watch(books, folder, {"dry_run": False}, as_json=False)
+    assert [f["file"] for f in books.evidence()] == ["page.html"]
+    said = capsys.readouterr()
+    assert said.out.count("page.html") == 1, "once it is imported it is left alone"
+    assert said.err.count("none.bin is of no format") == 1, "what is no file of ours is told once"
+    assert said.err.count("falls in no cycle") == 2
+
+
+def _until(true: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if true():
+            return
+        sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+HOSTILE = {
+    "laughs.html": b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><html><p>&b;</p></html>',
+    "deep.json": b"[" * 1_000_000,
+    "deep-object.json": b'{"data":' * 100_000,
+    "nul.csv": b"date,usd\n2025-09-01,1\x00\n",
+    "nul.json": b'{"cost_usd": 1\x00}',
+    "latin.csv": "date,usd,description\n2025-09-01,1,caf\xe9\n".encode("latin-1"),
+    "line.jsonl": b'{"type": "assistant", "sessionId": "s", "uuid": "' + b"x" * 20_000_000 + b'"}\n',
+    "digits.json": b'{"cost_usd": ' + b"9" * 100_000 + b"}",
+    "empty": b"",
+    "bom": b"\xef\xbb\xbf",
+    "half.html": b"<html><div>$1.00" + b"<div>" * 50_000,
+    "numbers.json": b'{"data": [' + b"1," * 100_000 + b"1]}",
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_hostile_files_are_refused_or_read_and_nothing_falls_over(books: Books, put: Put, name: str) -> None:
+    before = books.position
+    try:
+        answer = books.import_file(put(name, HOSTILE[name], "2025-09-10T00:00:00Z"))
+        assert answer["unreadable"] or answer["readings"] <= 1
+    except MecrisError as refused:
+        assert len(refused.message) < 2000
+        assert books.position == before
+    assert books.verify().faults == []
+
+
+# -- large files -------------------------------------------------------------------------------------------------
+
+CUT_OFF = f'#!/bin/sh\n"{sys.executable}" "$@" | head -c "$BYTES"\n'
+
+
+@pytest.mark.parametrize("given", [None, 0, 5, 1_200_000], ids=["all of it", "nothing", "half a length", "a batch"])
+def test_a_file_that_another_process_reads_ahead_says_the_same_however_far_that_comes(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int | None
+) -> None:
+    lines = [claude_line(f"m{n}", n, session=f"s{n % 3}") for n in range(12_000)]
+    path = put("log.jsonl", jsonl(*lines, {"timestamp": "no", "message": {"usage": {}}}))
+    alone = september(tmp_path / "alone.db")
+    alone.import_file(path)
+    monkeypatch.setattr(importing, "LARGE", 0)
+    if given is not None:
+        reader = put("reader", CUT_OFF.encode())
+        reader.chmod(0o700)
+        monkeypatch.setenv("BYTES", str(given))
+        monkeypatch.setattr(sys, "executable", str(reader))
+    told: list[int] = []
+    beside = september(tmp_path / "beside.db")
+    answer = beside.import_file(path, progress=told.append)
+    assert (answer["new"], answer["unreadable"], told[-1]) == (12_000, 1, path.stat().st_size)
+    assert told == sorted(told)
+    assert beside.runs() == alone.runs()
+    assert beside.status(1)["totals"] == alone.status(1)["totals"]
+
+
+def test_a_large_file_that_is_refused_is_refused_for_the_same_reason(
+    books: Books, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "LARGE", 0)
+    with pytest.raises(PayloadRefused, match="this is not JSON: Expecting"):
+        books.import_file(put("cost.json", b"[1, 2"), format="litellm")
+
+
+def test_a_file_that_changes_while_it_is_read_records_nothing(books: Books, put: Put) -> None:
+    path = put("a.csv", csv("2025-09-01,5,a,groq,export,realtime"))
+    before = books.position
+
+    def still_written(_: int) -> None:
+        with path.open("ab") as stream:
+            stream.write(b"\n2025-09-02,6,b,groq,export,realtime")
+
+    with pytest.raises(Unavailable, match="changed while it was read"):
+        books.import_file(path, progress=still_written)
+    assert books.position == before
+    assert books.import_file(path)["recorded"]

@@ -1,0 +1,251 @@
+"""Usage that was imported: dispatches of runs, and what they cost by list price."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clocks import Clock
+from exports import NOW, Put, both_ways, claude_line, cost_report, jsonl, mecris, putting, readings, september
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mecris.books import Books
+from mecris.books.pricing import Prices
+from mecris.domain import commands as c
+from mecris.domain.lines import Line, changed_by
+from mecris.domain.period import MOMENT, as_text, time_text
+from mecris.domain.terms import Terms
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    """Books with September open."""
+    return september(tmp_path / "books.db")
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    """Writes a file that was exported at some time."""
+    return putting(tmp_path)
+
+
+def test_a_session_log_becomes_dispatches_and_an_estimate_that_says_so(books: Books, put: Put) -> None:
+    log = jsonl(claude_line("m1", 10), claude_line("m1", 200), claude_line("m2", 300))
+    answer = books.import_file(put("log.jsonl", log))
+    assert (answer["new"], answer["dispatches"], answer["readings"]) == (2, 2, 1)
+    assert (
+        books.run(
+            "claude-code s1" if "claude-code s1" in [r["run_id"] for r in books.runs()] else books.runs()[0]["run_id"]
+        )["reported_out"]
+        == 500
+    )
+    (imported,) = [e for e in books.log() if e["event"] == "lines-imported.v1"]
+    assert imported["estimate"] is True
+    assert imported["prices"].startswith("genai-prices ")
+    assert books.status(1)["totals"]["realtime_usd"] == Decimal("0.0225"), "2,000 in at $5, 500 out at $25 a million"
+
+
+def test_a_call_that_stands_in_two_sessions_counts_once(books: Books, put: Put) -> None:
+    books.import_file(put("b.jsonl", jsonl(claude_line("m1", 200, session="s2"))))
+    books.import_file(put("a.jsonl", jsonl(claude_line("m1", 200, session="s1"))))
+    assert sum(run["reported_out"] for run in books.runs()) == 200
+
+
+@pytest.mark.parametrize("timezone", ["Asia/Kathmandu", "America/Los_Angeles", "UTC"])
+def test_calls_count_on_the_days_of_the_cycle_in_its_own_zone(tmp_path: Path, put: Put, timezone: str) -> None:
+    from mecris.domain.period import Period
+
+    with Books.open(tmp_path / "zone.db", recorded_by="ada", clock=Clock(NOW)) as books:
+        books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-02", target_usd=1, timezone=timezone))
+        days = Period(date(2025, 9, 1), date(2025, 9, 2), timezone)
+        edges = [days.begins - MOMENT, days.begins, days.midnight(date(2025, 9, 2)), days.ends, days.ends + MOMENT]
+        calls = [claude_line(f"m{n}", 200, at=as_text(at)) for n, at in enumerate(edges)]
+        answer = books.import_file(put("log.jsonl", jsonl(*calls)))
+        assert readings(books) == [
+            ("claude code", time_text(days.midnight(date(2025, 9, 2)) - MOMENT), "0.01"),
+            ("claude code", time_text(days.ends), "0.03"),
+        ]
+        assert "2 buckets outside cycle 1: left out of it" in answer["remarks"]
+
+
+def test_a_call_of_two_sessions_leaves_the_same_runs_whichever_came_first(tmp_path: Path, put: Put) -> None:
+    logs = [(put(f"{s}.jsonl", jsonl(claude_line("m1", 200, session=s))), {}) for s in ("s1", "s2")]
+    for books in both_ways(tmp_path, logs):
+        told = sorted((r["run_id"], r["dispatches"], r["reported_out"]) for r in books.runs())
+        assert told == [("claude-code s1", 1, 200), ("claude-code s2", 1, 0)]
+
+
+def test_a_copied_call_is_priced_at_the_time_of_the_first_copy() -> None:
+    first, second = datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 9, 5, tzinfo=UTC)
+    copies = [Line("a", rank, at, at, None, "r", "m", 1) for rank, at in (("1", first), ("2", second))]
+
+    def price(line: Line) -> Decimal:
+        return Decimal(line.start.day)
+
+    for order in (copies, copies[::-1]):
+        known: dict[str, Line] = {}
+        for copy in order:
+            changed = changed_by([copy], known, price)
+            for line in (*changed.new, *(now for now, _ in changed.restated), *changed.confirmed):
+                known[line.key] = line
+        assert (known["a"].usd, known["a"].rank, known["a"].estimated) == (1, "2", True)
+
+
+def test_what_a_file_says_that_a_call_cost_is_right_before_an_estimate_of_it(tmp_path: Path, put: Put) -> None:
+    logs = [
+        (put(f"{n}.jsonl", jsonl(claude_line("m1", 200, **more))), {})
+        for n, more in enumerate(({"costUSD": 0.001}, {}))
+    ]
+    for books in both_ways(tmp_path, logs):
+        assert books.status(1)["totals"]["realtime_usd"] == Decimal("0.001")
+
+
+def test_a_model_without_a_price_is_reported_and_not_free(books: Books, put: Put) -> None:
+    answer = books.import_file(put("log.jsonl", jsonl(claude_line("m1", 10, model="claude-unheard-of-99"))))
+    assert "1 line of claude-unheard-of-99 has no price: what it cost is unknown, not nothing" in answer["remarks"]
+    assert (answer["dispatches"], answer["readings"]) == (1, 0)
+
+
+# -- prices ------------------------------------------------------------------------------------------------------
+
+MILLION = 10**6
+DAY = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "terms", "usd"),
+    [
+        ("claude-opus-4-6", (MILLION, 0, 0, 0), Terms(summed=True), "5"),
+        ("claude-opus-4-6", (0, MILLION, 0, 0), Terms(summed=True), "25"),
+        ("claude-opus-4-6", (0, 0, MILLION, 0), Terms(summed=True), "0.5"),
+        ("claude-opus-4-6", (0, 0, 0, MILLION), Terms(summed=True), "6.25"),
+        ("claude-opus-4-6", (0, 0, 0, MILLION), Terms(summed=True, hour=400_000), "7.75"),
+        ("claude-opus-4-6", (0, 0, 0, MILLION), Terms(hour=MILLION), "10"),
+        ("claude-opus-4-6", (1000, 0, 0, 1000), Terms(hour=1000), "0.015"),
+        ("claude-opus-4-6", (MILLION, 0, 0, 0), Terms(batch=True, us=True), "2.75"),
+        ("claude-opus-5", (MILLION, MILLION, 0, 0), Terms(fast=True), "60"),
+        ("claude-opus-5", (MILLION, 0, 0, 0), Terms(fast=True, batch=True), None),
+        ("claude-opus-4-6", (MILLION, 0, 0, 0), Terms(fast=True), None),
+        ("claude-opus-4-6", (MILLION, 0, 0, 0), Terms(other="tier priority"), None),
+        ("claude-sonnet-4-5", (MILLION, 0, 0, 0), Terms(), "6"),
+        ("claude-sonnet-4-5", (MILLION, 0, 0, 0), Terms(summed=True), "3"),
+        ("claude-sonnet-4-5", (MILLION, 0, 0, 0), Terms(summed=True, long=True), "6"),
+        ("claude-sonnet-4-5", (0, MILLION, 0, 0), Terms(summed=True, long=True), "22.5"),
+        ("claude-unheard-of-99", (MILLION, 0, 0, 0), Terms(summed=True), None),
+        ("claude-unheard-of-99", (0, 0, 0, 0), Terms(summed=True), "0"),
+    ],
+)
+def test_tokens_cost_what_their_terms_say(
+    model: str, tokens: tuple[int, int, int, int], terms: Terms, usd: str | None
+) -> None:
+    line = Line("a", "", DAY, DAY, None, "r", model, *tokens, terms=str(terms))
+    assert Prices().of("claude", line) == (None if usd is None else Decimal(usd))
+
+
+@given(
+    st.builds(
+        Terms, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 2**40),
+        st.none() | st.sampled_from(["tier priority", "context window 1M, audio", "region 1h=5 batch"]),
+    )
+)  # fmt: skip
+def test_terms_are_read_as_they_are_written(terms: Terms) -> None:
+    assert Terms.of(str(terms)) == terms
+
+
+def usage_report(day: int, *results: dict[str, Any]) -> bytes:
+    """A page of Anthropic's usage report, of one day of September."""
+    bucket = {"starting_at": f"2025-09-{day:02}T00:00:00Z", "ending_at": f"2025-09-{day + 1:02}T00:00:00Z"}
+    found = [{"model": "claude-sonnet-4-5", "service_tier": "standard"} | result for result in results]
+    return json.dumps({"data": [bucket | {"results": found}], "has_more": False}).encode()
+
+
+def test_a_usage_report_is_an_estimate_at_the_end_of_its_buckets(books: Books, put: Put) -> None:
+    day = usage_report(
+        3,
+        {
+            "uncached_input_tokens": MILLION,
+            "output_tokens": 100_000,
+            "cache_creation": {"ephemeral_1h_input_tokens": 10},
+        },
+        {"service_tier": "batch", "uncached_input_tokens": MILLION, "output_tokens": 0},
+    )
+    answer = books.import_file(put("usage.json", day))
+    # 1M at $3 (a sum of many calls is not one large call), 100k at $15, 10 kept for an hour at $6; and half of $3
+    assert readings(books) == [("anthropic usage report", "2025-09-03T23:59:59.999999Z", "6.00006")]
+    assert (answer["new"], answer["dispatches"]) == (2, 2)
+    (imported,) = [e for e in books.log() if e["event"] == "lines-imported.v1"]
+    assert imported["estimate"] is True
+    assert imported["prices"].startswith("genai-prices ")
+    books.import_file(put("cost.json", cost_report({3: "650"})))
+    counted = {s["name"]: s["counted"] for s in books.sources(1)}
+    assert counted == {"anthropic usage report": False, "anthropic cost report": True}
+    assert books.replay().differences == 0
+
+
+def test_what_has_a_price_of_its_own_is_named_and_not_priced_as_all_else(books: Books, put: Put) -> None:
+    bucket = {"object": "bucket", "start_time": 1756684800, "end_time": 1756771200}
+    result = {"object": "organization.usage.completions.result", "model": "gpt-4o-audio-preview", "input_tokens": 100,
+              "output_tokens": 10, "input_audio_tokens": 50, "num_model_requests": 1, "batch": False, "service_tier": "default"}  # fmt: skip
+    page = {"object": "page", "data": [bucket | {"results": [result]}], "has_more": False}
+    answer = books.import_file(put("usage.json", json.dumps(page).encode()))
+    assert (
+        "1 line of gpt-4o-audio-preview (audio) has no price: what it cost is unknown, not nothing" in answer["remarks"]
+    )
+    assert readings(books) == []
+
+
+@pytest.mark.parametrize(
+    ("batch", "tier", "usd"), [(False, "default", "3.249999"), (True, None, "1.6249995"), (False, "flex", "1.6249995")]
+)
+def test_openai_tokens_cost_half_in_a_batch(books: Books, put: Put, batch: bool, tier: str | None, usd: str) -> None:
+    result = {"object": "organization.usage.completions.result", "model": "gpt-4.1", "input_tokens": MILLION, "output_tokens": 200_000,
+              "input_cached_tokens": 233_334, "batch": batch, "service_tier": tier}  # fmt: skip
+    bucket = {"object": "bucket", "start_time": 1756684800, "end_time": 1756771200, "results": [result]}
+    books.import_file(put("usage.json", json.dumps({"object": "page", "data": [bucket]}).encode()))
+    # 766,666 at $2, 233,334 from a cache at $0.50, 200,000 at $8
+    assert readings(books) == [("openai usage", "2025-09-01T23:59:59.999999Z", usd)]
+
+
+def test_a_model_that_gets_its_price_later_is_priced_again(
+    books: Books, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = put("log.jsonl", jsonl(claude_line("m1", 1000), claude_line("m2", 1000, model="claude-sonnet-4-5")))
+    with monkeypatch.context() as before:  # a list of prices that does not know the one model yet
+        known = Prices.of
+        before.setattr(
+            Prices, "of", lambda self, provider, line: None if "opus" in line.model else known(self, provider, line)
+        )
+        assert (
+            "1 line of claude-opus-4-6 has no price: what it cost is unknown, not nothing"
+            in books.import_file(log)["remarks"]
+        )
+    assert [said for _, _, said in readings(books)] == ["0.018"]
+    books.handle(
+        c.RecordDispatches(
+            run_id="claude-code s1", dispatches=[{"dispatch_id": "m1", "input_tokens": 5, "output_tokens": 5}]
+        )
+    )
+    runs = books.runs()
+    answer = books.reprice_evidence()
+    assert (answer["repriced"], answer["recorded"], answer["cycles"], answer["remarks"]) == (1, True, [1], [])
+    assert [said for _, _, said in readings(books)] == ["0.048"]
+    assert books.runs() == runs, "what runs report is another matter"
+    position = books.position
+    again = books.reprice_evidence()
+    assert (again["repriced"], again["recorded"], books.position) == (0, False, position)
+    (event,) = [e for e in books.log() if e["event"] == "lines-imported.v1" and e["repriced"]]
+    assert (event["repriced"], event["prices"]) == ([["m1", "0.03", None]], answer["prices"])
+    assert books.replay().differences == 0
+    assert books.import_file(log)["recorded"] is False
+
+
+def test_prices_are_looked_up_again_by_the_command_line(tmp_path: Path, put: Put) -> None:
+    where = tmp_path / "told.db"
+    with september(where) as books:
+        books.import_file(put("log.jsonl", jsonl(claude_line("m1", 10, model="claude-unheard-of-99"))))
+    code, out, err = mecris(where, "evidence", "reprice")
+    assert (code, out) == (0, "no price is new\n")
+    assert err == "  note: 1 line of claude-unheard-of-99 has no price: what it cost is unknown, not nothing\n"
