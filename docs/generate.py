@@ -294,6 +294,8 @@ MEANING = {
     "report": "the report, by provider, account and source",
     "restated": "the lines that say something else, each followed by what stood there before",
     "elsewhere": "run and key of calls that are nothing in a run, as they belong to another",
+    "terms": "key of each call whose price depends on more than its tokens, and on what",
+    "repriced": "key, price and earlier price of calls that cost otherwise by another list of prices",
     "confirmed": "key and rank of the lines that say again what they said",
     "sha256": "the SHA-256 of the file, in hex",
     "size": "bytes of the file",
