@@ -154,8 +154,11 @@ class _Work:
         self.exported_at, self.now, self.asked = exported_at, now, asked
         self.packing, self.progress, self.said = packing, progress, said
         """Of a file that is read again there is nothing to pack, and it is known whose it was said to be."""
+        self.is_said = False
+        """Was it said whose money all of it is?"""
         self.counts = Counter[str]()
         self.unpriced = Counter[str]()
+        self.providers: set[str] = set()
         self.unreadable: list[Unreadable] = []
         self.remarks: list[str] = []
         self.incomplete = False
@@ -243,9 +246,11 @@ class _Work:
             raise not_of(importer, self.file) from error
         if self.said is not None:
             provider, account, source = self.said
+            self.is_said = (provider, account) != (report.provider, report.account)
             return report._replace(provider=provider, account=account, source=source)
         if self.asked.provider is None:
             return report
+        self.is_said = True
         provider, _, account = self.asked.provider.partition(":")
         if report.provider and report.provider != provider:
             self.remarks.append(f"the file is of '{report.provider}': taken for '{provider}', as was said")
@@ -283,6 +288,9 @@ class _Work:
         self.incomplete |= any(remark.incomplete for remark in batch.remarks)
 
     def _take_in_lines(self, hand: "Hand", report: Report, lines: list[Line]) -> None:
+        if self.is_said:
+            lines = [line._replace(provider="") if line.provider else line for line in lines]
+        self.providers.update(line.provider or report.money_of for line in lines)
         if self._prices is None and report.estimate and any(_has_no_price(line) for line in lines):
             self._prices = _price_list()
         order = c.ImportLines(
@@ -364,7 +372,7 @@ class _Work:
             sha256=self.digest,
             format=importer.NAME,
             report=report.name,
-            provider=report.money_of,
+            provider=", ".join(sorted(self.providers)) or report.money_of,
             source=report.label,
             recorded=is_new or self.told.readings + self.told.retracted > 0,
             lines=self.counts["lines"],

@@ -1,7 +1,8 @@
 """What imported reports say of cycles: each cycle gets the readings that the files come to, whatever order they came in.
 
 Of several reports that see the same money (the same type and provider) one is counted and the others are compared only. What a person
-recorded under another name comes first, then figures that stand for a whole cycle, then sums of lines, and estimates last.
+recorded under another name comes first, then figures that stand for a whole cycle, then sums of lines, those of somebody who is not the
+provider after the provider's own, and estimates last.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ from ..domain import commands as c
 from ..domain.errors import NotFound, RuleRefused
 from ..domain.figures import right_of
 from ..domain.ids import source_id
+from ..domain.money import EXACT
 from ..domain.tie_out import Source
 from ..projections import follow, imports, ledger
 from ..projections.ledger import AsOf, Stood
@@ -85,9 +87,9 @@ class Saying(NamedTuple):
     """Does the source come from this report, and from nobody else?"""
 
     @property
-    def place(self) -> tuple[bool, bool, str]:
+    def place(self) -> tuple[bool, bool, bool, str]:
         """Its place among those that see the same money: the first is counted."""
-        return self.report.estimate, not self.is_whole, self.report.name
+        return self.report.estimate, not self.is_whole, bool(self.report.share), self.report.name
 
 
 class Desk(NamedTuple):
@@ -124,19 +126,18 @@ def tell_cycles(connection: Connection, hand: "Hand", name: str, now: datetime) 
     follow.catch_up(connection)
     told = Told()
     reports = imports.reports(connection)
-    mine = next((report for report in reports if report.name == name), None)
-    if mine is None:
-        return told
     desk = Desk(connection, hand, now, told, name)
-    alike = [
-        _Report(connection, report)
-        for report in reports
-        if (report.type, report.money_of) == (mine.type, mine.money_of)
-    ]
-    told.report_usd = total(next(report.buckets for report in alike if report.of == mine))
     position = positions.head(connection).position
-    for cycle in ledger.cycles(connection, position):
-        _tell(desk, cycle, alike, is_closed=ledger.closing(connection, cycle.id, position) is not None)
+    for mine in (report for report in reports if report.name == name):
+        alike = [
+            _Report(connection, report)
+            for report in reports
+            if (report.type, report.money_of) == (mine.type, mine.money_of)
+        ]
+        own = total(next(report.buckets for report in alike if report.of == mine))
+        told.report_usd = own if told.report_usd is None else EXACT.add(told.report_usd, own)
+        for cycle in ledger.cycles(connection, position):
+            _tell(desk, cycle, alike, is_closed=ledger.closing(connection, cycle.id, position) is not None)
     return told
 
 
@@ -145,7 +146,7 @@ class _Report:
 
     def __init__(self, connection: Connection, report: imports.Report) -> None:
         self.of = report
-        self.buckets = imports.buckets(connection, report.id)
+        self.buckets = imports.buckets(connection, report)
         figures = imports.figures(connection, report.id)
         self.right = right_of(figures)
         self.cycles = imports.cycles_for(connection, report.name)

@@ -75,6 +75,7 @@ class Imported(Aggregate):
                 confirmed=tuple((line.key, line.rank) for line in changed.confirmed),
                 elsewhere=tuple(sorted(changed.elsewhere)),
                 terms=tuple((line.key, line.terms) for line in changed.lines if line.terms),
+                providers=tuple(line.provider for line in changed.lines) if _is_of_many(changed) else (),
                 repriced=tuple((now.key, _usd(now), _usd(was)) for now, was in changed.repriced),
             )
         return changed
@@ -114,6 +115,10 @@ def _require_room(changed: Changed, past: Reports) -> None:
     before = past.sums(calls)
     for run, lines in calls.items():
         require_room(f"run '{run}'", sum_of(lines).plus(before.get(run, Tokens())))
+
+
+def _is_of_many(changed: Changed) -> bool:
+    return any(line.provider for line in changed.lines)
 
 
 def _fact(line: Line) -> tuple[object, ...]:

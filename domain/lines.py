@@ -31,6 +31,8 @@ class Line(NamedTuple):
     """Did nobody say what it cost, and it is the price of its tokens?"""
     terms: str = ""
     """What that price depends on beside the tokens (`Terms`)."""
+    provider: str = ""
+    """Whose money it is, where the report is of many; else it is that of the report's own provider."""
 
     @property
     def tokens(self) -> tuple[int, int, int, int]:
@@ -62,7 +64,7 @@ def better(a: Line, b: Line) -> Line:
 
 def _weight(line: Line) -> tuple[Any, ...]:
     usd = Decimal(-1) if line.usd is None or line.estimated else line.usd
-    return line.rank, line.tokens, usd, line.model or "", line.terms, _is_sum(line), line.end, line.start
+    return line.rank, line.tokens, usd, line.model or "", line.terms, line.provider, _is_sum(line), line.end, line.start
 
 
 def _is_sum(line: Line) -> bool:

@@ -95,6 +95,7 @@ def _call(call: Call, exported: str) -> Line:
         *call[4:8],
         False,
         call.terms,
+        call.provider,
     )
 
 

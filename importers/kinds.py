@@ -65,7 +65,7 @@ class Call(NamedTuple):
 
     `input_tokens` are uncached ones. Of two lines with the same key the one with the greater `rank` is right, at equal ranks
     the one of the later export; the earlier `at` stays. Several calls are those from `at` to before `until`; `terms` are what their
-    price depends on beside the tokens (`domain.terms.Terms`).
+    price depends on beside the tokens (`domain.terms.Terms`), and `provider` whose money it is, if the report is of many.
     """
 
     key: str
@@ -80,6 +80,7 @@ class Call(NamedTuple):
     rank: str = ""
     until: datetime | None = None
     terms: str = ""
+    provider: str = ""
 
 
 class Look(NamedTuple):

@@ -4,6 +4,7 @@
 `cache_hit` tells of another cache, LiteLLM's own: such a request was answered for nothing, and counts with the spend it has.
 """
 
+import re
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
@@ -19,11 +20,14 @@ from .kinds import NO_SHAPE, WRONG_SHAPE, Call, Items, Remark, Report, Unreadabl
 from .reading import DECODER, File, count, dollars, moment, word
 from .separated import header_of, is_table, table
 
-NAME, VERSION = "litellm", 1
+NAME, VERSION = "litellm", 2
 COLUMNS = ("request_id", "spend", "startTime")
 """What every row has, whichever way it came."""
 LONGEST_ID = 1000
 """Characters of a `request_id`: into some LiteLLM packs a whole route."""
+OURS = {"anthropic": "claude", "text-completion-openai": "openai"}
+"""Our names of providers that LiteLLM names otherwise."""
+PROVIDER, LONGEST_PROVIDER = re.compile(r"[a-z0-9][a-z0-9_.-]*"), 60
 CACHED, EXCLUSIVE, NO_METADATA = (
     "requests that LiteLLM answered from its own cache, counted with the spend they have",
     "rows with fewer prompt tokens than cached ones, so taken as those beside the cached ones",
@@ -84,7 +88,7 @@ def _is_row(row: dict[str, Any]) -> bool:
 
 
 def report(file: File) -> Report:
-    """What the proxy noted of each request, to whatever provider."""
+    """What the proxy noted of each request; the money is that of the providers it went to."""
     return Report("litellm", "litellm spend log")
 
 
@@ -171,6 +175,7 @@ class _Log:
             read,
             written,
             None if spend is None or spend == "" else dollars(spend, "spend"),
+            provider=_provider(row.custom_llm_provider),
         )
 
     def _cached(self, metadata: Any) -> tuple[int, int]:
@@ -213,6 +218,13 @@ def _run(team: Any, user: Any) -> str:
     """Whose request it was: the team's, else the user's."""
     who = word(team, "team_id") or word(user, "user")
     return f"litellm {who}" if who else "litellm"
+
+
+@lru_cache(1024)
+def _provider(name: Any) -> str:
+    """Whose money it is, by the name that these books have for them; empty where LiteLLM does not say."""
+    known = word(name, "custom_llm_provider", LONGEST_PROVIDER) or ""
+    return OURS.get(known, known if PROVIDER.fullmatch(known) else "")
 
 
 @lru_cache(4096)

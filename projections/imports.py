@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..domain.figures import Figure
 from ..domain.lines import Line
 from ..domain.money import EXACT, ZERO, plain
-from ..domain.period import MOMENT, QUARTER, from_text
+from ..domain.period import MOMENT, QUARTER, as_text, from_text
 from ..domain.tokens import Tokens
 from ..store.connection import Connection
 from . import runs, topics
@@ -31,27 +31,29 @@ TABLES = {
         report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT,
         run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
         cache_write_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, terms TEXT NOT NULL,
-        position INTEGER NOT NULL,
+        provider TEXT NOT NULL, position INTEGER NOT NULL,
         PRIMARY KEY (report, key)) WITHOUT ROWID""",
     "import_figure": """(
         report INTEGER NOT NULL, cycle_id INTEGER NOT NULL, measured_at TEXT NOT NULL, rank TEXT NOT NULL, amount_usd TEXT,
         balance_usd TEXT, credit_usd TEXT, raw_payload TEXT NOT NULL, position INTEGER NOT NULL,
         PRIMARY KEY (report, cycle_id, measured_at, rank)) WITHOUT ROWID""",
+    "import_share": """(
+        report INTEGER NOT NULL, provider TEXT NOT NULL, PRIMARY KEY (report, provider)) WITHOUT ROWID""",
     "import_bucket": """(
-        report INTEGER NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT NOT NULL, lines INTEGER NOT NULL,
-        PRIMARY KEY (report, ends, begins)) WITHOUT ROWID""",
+        report INTEGER NOT NULL, provider TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT NOT NULL,
+        lines INTEGER NOT NULL, PRIMARY KEY (report, provider, ends, begins)) WITHOUT ROWID""",
 }
 AT_ONCE = 5_000
 """Lines that are read together."""
 INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
 IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
-_LINE = "key, rank, begins, ends, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated, terms"
+_LINE = "key, rank, begins, ends, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated, terms, provider"
 
-Moves = dict[tuple[str, str], list[Decimal]]
-"""Amounts by the start and end of their bucket."""
+Moves = dict[tuple[str, str, str], list[Decimal]]
+"""Amounts by the provider, start and end of their bucket."""
 
 _PUT = f"""
-INSERT INTO import_line VALUES ({", ".join("?" * 15)}) ON CONFLICT (report, key) DO UPDATE SET {
+INSERT INTO import_line VALUES ({", ".join("?" * 16)}) ON CONFLICT (report, key) DO UPDATE SET {
     ", ".join(f"{name} = excluded.{name}" for name in (*_LINE.split(", ")[1:], "position"))
 }"""
 
@@ -94,38 +96,50 @@ class Fold:
         report = self._report(position, event)
         restated, confirmed = event.get("restated", ()), event.get("confirmed", ())
         lines = event["lines"] + [line[:12] for line in restated] if restated else event["lines"]
+        providers = event.get("providers") or [""] * len(lines)
+        come, gone = Moves(), Moves()
+        for (_, _, start, end, usd, run, *_), provider in zip(lines, providers, strict=True):
+            if usd is not None:
+                come.setdefault(_bucket(provider, run, start, end), []).append(Decimal(usd))
+        stood = _standing(self.connection, report, [line[0] for line in restated])
+        for key, _, _, _, _, run, *_, usd, start, end in restated:
+            if usd is not None:
+                gone.setdefault(_bucket(stood[key].provider, run, start, end), []).append(Decimal(usd))
+        self._reprice(report, position, event.get("repriced", ()), come, gone)
         terms = dict(event.get("terms", ()))
-        self.connection.executemany(_PUT, [(report, *line, terms.get(line[0], ""), position) for line in lines])
+        self.connection.executemany(
+            _PUT,
+            [
+                (report, *line, terms.get(line[0], ""), provider, position)
+                for line, provider in zip(lines, providers, strict=True)
+            ],
+        )
         self.connection.executemany(
             "UPDATE import_line SET rank = ?, position = ? WHERE report = ? AND key = ?",
             [(rank, position, report, key) for key, rank in confirmed],
         )
-        sums: Moves = {}
-        for _, _, start, end, usd, run, *_ in lines:
-            if usd is not None:
-                sums.setdefault(_bucket(run, start, end), []).append(Decimal(usd))
-        gone: Moves = {}
-        for _, _, _, _, _, run, *_, usd, start, end in restated:
-            if usd is not None:
-                gone.setdefault(_bucket(run, start, end), []).append(Decimal(usd))
-        self._reprice(report, position, event.get("repriced", ()), sums, gone)
-        for start, end in sums | gone:
-            come, went = sums.get((start, end), []), gone.get((start, end), [])
-            moved = EXACT.subtract(_sum(come), _sum(went))
-            self._move(report, start, end, moved, len(come) - len(went))
+        self._share(report, set(providers))
+        for bucket in come | gone:
+            came, went = come.get(bucket, []), gone.get(bucket, [])
+            self._move(report, bucket, EXACT.subtract(_sum(came), _sum(went)), len(came) - len(went))
+
+    def _share(self, report: int, providers: set[str]) -> None:
+        """Whose money the report is of, now or ever."""
+        self.connection.executemany(
+            "INSERT INTO import_share VALUES (?, ?) ON CONFLICT DO NOTHING",
+            [(report, name) for name in sorted(providers)],
+        )
 
     def _reprice(
         self, report: int, position: int, repriced: list[tuple[str, str | None, str | None]], come: Moves, gone: Moves
     ) -> None:
         """Calls cost otherwise now; what that moves is added to what comes and goes of each bucket."""
-        ends: dict[str, str] = {}
-        for keys, marks in batches([key for key, _, _ in repriced]):
-            sql = f"SELECT key, ends FROM import_line WHERE report = ? AND key IN ({marks})"
-            ends.update(self.connection.execute(sql, (report, *keys)))
+        stood = _standing(self.connection, report, [key for key, _, _ in repriced])
         for key, usd, was in repriced:
+            bucket = stood[key].provider, "", as_text(stood[key].end)
             for moved, amount in ((come, usd), (gone, was)):
                 if amount is not None:
-                    moved.setdefault(("", ends[key]), []).append(Decimal(amount))
+                    moved.setdefault(bucket, []).append(Decimal(amount))
         self.connection.executemany(
             "UPDATE import_line SET usd = ?, estimated = 1, position = ? WHERE report = ? AND key = ?",
             [(usd, position, report, key) for key, usd, _ in repriced],
@@ -139,21 +153,21 @@ class Fold:
             "INSERT INTO import_figure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
         )
 
-    def _move(self, report: int, start: str, end: str, moved: Decimal, count: int) -> None:
+    def _move(self, report: int, bucket: tuple[str, str, str], moved: Decimal, count: int) -> None:
         """A bucket whose last line went elsewhere is none."""
+        provider, start, end = bucket
+        which = "WHERE report = ? AND provider = ? AND ends = ? AND begins = ?"
         found = self.connection.execute(
-            "SELECT usd, lines FROM import_bucket WHERE report = ? AND ends = ? AND begins = ?", (report, end, start)
+            f"SELECT usd, lines FROM import_bucket {which}", (report, provider, end, start)
         ).fetchone()
         usd, lines = (EXACT.add(Decimal(found[0]), moved), found[1] + count) if found else (moved, count)
         self.connection.execute(
-            "INSERT INTO import_bucket VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (report, ends, begins) DO UPDATE SET usd = excluded.usd, lines = excluded.lines",
-            (report, start, end, plain(usd), lines),
+            "INSERT INTO import_bucket VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (report, provider, ends, begins) DO UPDATE SET usd = excluded.usd, lines = excluded.lines",
+            (report, provider, start, end, plain(usd), lines),
         )
         if not lines:
-            self.connection.execute(
-                "DELETE FROM import_bucket WHERE report = ? AND ends = ? AND begins = ?", (report, end, start)
-            )
+            self.connection.execute(f"DELETE FROM import_bucket {which}", (report, provider, end, start))
 
     def _report(self, position: int, event: dict[str, Any]) -> int:
         """The report of an event; files that were kept before it had anything to say were exported too."""
@@ -173,9 +187,9 @@ class Fold:
         return int(found[0])
 
 
-def _bucket(run: str | None, start: str, end: str) -> tuple[str, str]:
-    """The start and end of the bucket of a line: what calls cost is summed up by quarters of an hour."""
-    return "" if run is not None else start, end
+def _bucket(provider: str, run: str | None, start: str, end: str) -> tuple[str, str, str]:
+    """The provider, start and end of the bucket of a line: what calls cost is summed up by quarters of an hour."""
+    return provider, "" if run is not None else start, end
 
 
 def _sum(amounts: list[Decimal]) -> Decimal:
@@ -193,12 +207,7 @@ class Lines:
         found = self.connection.execute("SELECT id FROM import_report WHERE name = ?", (self.report,)).fetchone()
         if found is None:
             return {}
-        wanted, known = list(dict.fromkeys(keys)), {}
-        for some, marks in batches(wanted):
-            sql = f"SELECT {_LINE} FROM import_line WHERE report = ? AND key IN ({marks})"
-            for row in self.connection.execute(sql, (found[0], *some)):
-                known[row[0]] = _line(row)
-        return known
+        return _standing(self.connection, found[0], list(dict.fromkeys(keys)))
 
     def sums(self, names: Iterable[str]) -> Mapping[str, Tokens]:
         """What these runs come to; those that are unknown are left out."""
@@ -223,6 +232,16 @@ class Lines:
         return figures(self.connection, found[0]) if found else []
 
 
+def _standing(connection: Connection, report: int, keys: list[str]) -> dict[str, Line]:
+    """What stands of some lines of a report; those that are unknown are left out."""
+    found: dict[str, Line] = {}
+    for some, marks in batches(keys):
+        sql = f"SELECT {_LINE} FROM import_line WHERE report = ? AND key IN ({marks})"
+        for row in connection.execute(sql, (report, *some)):
+            found[row[0]] = _line(row)
+    return found
+
+
 def _line(row: tuple[Any, ...]) -> Line:
     key, rank, start, end, usd, *rest = row
     line = Line(key, rank, from_text(start), from_text(end), _amount(usd), *rest)
@@ -242,7 +261,7 @@ def unpriced_or_estimated(connection: Connection, report: int) -> Iterator[list[
 
 
 class Report(NamedTuple):
-    """A report, and when the newest file of it was exported."""
+    """A report, or the share of it that is another provider's money, and when the newest file of it was exported."""
 
     id: int
     name: str
@@ -252,24 +271,30 @@ class Report(NamedTuple):
     type: str
     estimate: bool
     exported_at: datetime
+    share: str
+    """The provider whose money it is, if that is not the report's own."""
 
     @property
     def money_of(self) -> str:
         """The provider of its readings: two accounts are two providers."""
-        return f"{self.provider}:{self.account}" if self.account else self.provider
+        return self.share or (f"{self.provider}:{self.account}" if self.account else self.provider)
 
     @property
     def label(self) -> str:
         """The name of the source of its readings."""
-        return f"{self.source} ({self.account})" if self.account else self.source
+        whose = self.share or self.account
+        return f"{self.source} ({whose})" if whose else self.source
 
 
 def reports(connection: Connection) -> list[Report]:
-    """Every report, by name."""
-    rows = connection.execute("SELECT * FROM import_report ORDER BY name")
+    """Every report by name, each of its shares by itself."""
+    rows = connection.execute(
+        "SELECT id, name, r.provider, account, source, type, estimate, exported_at, coalesce(s.provider, '') "
+        "FROM import_report r LEFT JOIN import_share s ON s.report = r.id ORDER BY name, s.provider"
+    )
     return [
-        Report(id, name, provider, account, source, type, bool(estimate), from_text(exported_at))
-        for id, name, provider, account, source, type, estimate, exported_at in rows
+        Report(id, name, provider, account, source, type, bool(estimate), from_text(exported_at), share)
+        for id, name, provider, account, source, type, estimate, exported_at, share in rows
     ]
 
 
@@ -286,10 +311,11 @@ class Bucket(NamedTuple):
         return self.start or self.end - QUARTER + MOMENT
 
 
-def buckets(connection: Connection, report: int) -> list[Bucket]:
-    """The buckets of a report, in the order in which they end."""
+def buckets(connection: Connection, report: Report) -> list[Bucket]:
+    """The buckets of a report, or of a share of it, in the order in which they end."""
     rows = connection.execute(
-        "SELECT begins, ends, usd FROM import_bucket WHERE report = ? ORDER BY ends, begins", (report,)
+        "SELECT begins, ends, usd FROM import_bucket WHERE report = ? AND provider = ? ORDER BY ends, begins",
+        (report.id, report.share),
     )
     return [Bucket(from_text(start) if start else None, from_text(end), Decimal(usd)) for start, end, usd in rows]
 
