@@ -75,7 +75,7 @@ class Imported(Aggregate):
                 confirmed=tuple((line.key, line.rank) for line in changed.confirmed),
                 elsewhere=tuple(sorted(changed.elsewhere)),
                 terms=tuple((line.key, line.terms) for line in changed.lines if line.terms),
-                providers=tuple(line.provider for line in changed.lines) if _is_of_many(changed) else (),
+                whose=tuple(line.provider for line in changed.lines) if _is_of_many(changed) else (),
                 repriced=tuple((now.key, _usd(now), _usd(was)) for now, was in changed.repriced),
             )
         return changed

@@ -27,7 +27,7 @@ LONGEST_ID = 1000
 """Characters of a `request_id`: into some LiteLLM packs a whole route."""
 OURS = {"anthropic": "claude", "text-completion-openai": "openai"}
 """Our names of providers that LiteLLM names otherwise."""
-PROVIDER, LONGEST_PROVIDER = re.compile(r"[a-z0-9][a-z0-9_.-]*"), 60
+PROVIDER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
 CACHED, EXCLUSIVE, NO_METADATA = (
     "requests that LiteLLM answered from its own cache, counted with the spend they have",
     "rows with fewer prompt tokens than cached ones, so taken as those beside the cached ones",
@@ -223,8 +223,8 @@ def _run(team: Any, user: Any) -> str:
 @lru_cache(1024)
 def _provider(name: Any) -> str:
     """Whose money it is, by the name that these books have for them; empty where LiteLLM does not say."""
-    known = word(name, "custom_llm_provider", LONGEST_PROVIDER) or ""
-    return OURS.get(known, known if PROVIDER.fullmatch(known) else "")
+    known = name if isinstance(name, str) and PROVIDER.fullmatch(name) else ""
+    return OURS.get(known, known)
 
 
 @lru_cache(4096)

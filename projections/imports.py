@@ -96,7 +96,7 @@ class Fold:
         report = self._report(position, event)
         restated, confirmed = event.get("restated", ()), event.get("confirmed", ())
         lines = event["lines"] + [line[:12] for line in restated] if restated else event["lines"]
-        providers = event.get("providers") or [""] * len(lines)
+        providers = event.get("whose") or [""] * len(lines)
         come, gone = Moves(), Moves()
         for (_, _, start, end, usd, run, *_), provider in zip(lines, providers, strict=True):
             if usd is not None:

@@ -249,3 +249,67 @@ def test_prices_are_looked_up_again_by_the_command_line(tmp_path: Path, put: Put
     code, out, err = mecris(where, "evidence", "reprice")
     assert (code, out) == (0, "no price is new\n")
     assert err == "  note: 1 line of claude-unheard-of-99 has no price: what it cost is unknown, not nothing\n"
+
+
+# -- one report of many providers --------------------------------------------------------------------------------
+
+
+def spend_row(id: str, provider: str | None, spend: float, day: int = 2) -> dict[str, Any]:
+    """A row of LiteLLM's spend log."""
+    return {"request_id": id, "spend": spend, "startTime": f"2025-09-{day:02}T10:00:00+00:00", "model": "m", "team_id": "t",
+            "custom_llm_provider": provider, "prompt_tokens": 10, "completion_tokens": 5}  # fmt: skip
+
+
+def counted(books: Books) -> dict[str, tuple[str, bool, str]]:
+    """Whose money each source sees, whether it counts, and how much it is."""
+    return {s["name"]: (s["provider"], s["counted"], str(s["amount_usd"])) for s in books.sources(1)}
+
+
+def test_what_a_proxy_noted_is_the_money_of_the_providers_and_compared_with_what_they_say(
+    books: Books, put: Put
+) -> None:
+    rows = [
+        spend_row("1", "anthropic", 1.5),
+        spend_row("2", "openai", 0.25),
+        spend_row("3", None, 0.125),
+        spend_row("4", "anthropic", 0.5),
+    ]
+    answer = books.import_file(put("spend.jsonl", jsonl(*rows)))
+    assert (answer["provider"], answer["report_usd"], answer["new"]) == ("claude, litellm, openai", Decimal("2.375"), 4)
+    assert counted(books) == {
+        "litellm spend log": ("litellm", True, "0.125"),
+        "litellm spend log (claude)": ("claude", True, "2"),
+        "litellm spend log (openai)": ("openai", True, "0.25"),
+    }
+    costs = {"object": "page", "data": [{"start_time": 1756771200, "end_time": 1756857600, "results": [{"object": "organization.costs.result", "amount": {"value": 0.3, "currency": "usd"}}]}]}  # fmt: skip
+    books.import_file(put("openai.json", json.dumps(costs).encode()))
+    assert counted(books)["openai costs"] == ("openai", True, "0.3")
+    assert counted(books)["litellm spend log (openai)"] == ("openai", False, "0.25")
+    assert books.status(1)["totals"]["realtime_usd"] == Decimal("2.425"), "not 2.675: OpenAI's money is counted once"
+    assert books.run("litellm t")["dispatches"] == 4
+    assert books.replay().differences == 0
+
+
+def test_a_row_that_turns_out_to_be_another_providers_counts_there_alone(books: Books, put: Put) -> None:
+    books.import_file(put("a.jsonl", jsonl(spend_row("1", None, 1), spend_row("2", "groq", 1)), "2025-10-01T00:00:00Z"))
+    books.import_file(
+        put("b.jsonl", jsonl(spend_row("1", "openai", 1), spend_row("2", "openai", 2)), "2025-10-02T00:00:00Z")
+    )
+    assert counted(books) == {"litellm spend log (openai)": ("openai", True, "3")}
+    assert books.run("litellm t")["dispatches"] == 2
+    assert books.replay().differences == 0
+
+
+def test_a_log_of_many_that_is_said_to_be_of_one_is_of_that_one(books: Books, put: Put) -> None:
+    log = put("a.jsonl", jsonl(spend_row("1", "anthropic", 1), spend_row("2", "openai", 2), {"request_id": "3"}))
+    answer = books.import_file(log, provider="claude:proxy")
+    said = {"litellm spend log (proxy)": ("claude:proxy", True, "3")}
+    assert (answer["provider"], answer["unreadable"], counted(books)) == ("claude:proxy", 1, said)
+    books.retry_quarantine()
+    assert counted(books) == said
+
+
+@pytest.mark.parametrize("name", ["a:b", "../x", "A B", "", "x" * 61])
+def test_a_provider_of_no_name_is_the_proxys_own(books: Books, put: Put, name: str) -> None:
+    books.import_file(put("a.jsonl", jsonl(spend_row("1", name, 1))))
+    assert counted(books) == {"litellm spend log": ("litellm", True, "1")}
