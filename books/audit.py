@@ -1,13 +1,13 @@
 """The audit: the log as it is, the chain recomputed, and every read model rebuilt beside the live ones."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import islice
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from ..domain.errors import Damaged, EventDamaged, NotFound
+from ..domain.errors import Busy, Damaged, EventDamaged, NotFound
 from ..domain.ids import alerts_key, cycle_in, cycle_key
 from ..domain.period import from_text, time_text
 from ..projections import follow
@@ -22,6 +22,8 @@ EVERY = 2**62
 """A limit that limits nothing."""
 MOST_FAULTS = 1000
 """Faults after which we stop looking for more."""
+TRIES = 1000
+"""How often a moment is looked for at which nobody has just written."""
 
 
 class Verdict(NamedTuple):
@@ -133,17 +135,32 @@ def _count(connection: Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM stored_events").fetchone()[0])
 
 
-def replay(file: Store, progress: follow.Progress | None) -> Replay:
-    """Rebuild every read model in a private temporary database, and compare it with the live one row for row."""
+def replay(file: Store, catch_up: Callable[[], int], progress: follow.Progress | None) -> Replay:
+    """Rebuild every read model in a private temporary database, and compare it with the live one row for row.
+
+    Both are of one moment, at which the live ones have seen all of the log; others may write meanwhile.
+    """
     begun = perf_counter()
-    with file.beside() as connection:
-        connection.execute(
-            "CREATE TABLE main.view_positions (view TEXT PRIMARY KEY, version INTEGER, position INTEGER)"
-        )
-        faults = list(islice(chain.faults(connection), MOST_FAULTS))
-        differences, examples = _rebuilt_and_compared(connection, faults, progress)
-        events = _count(connection)
-    return Replay(events, differences, examples, faults, perf_counter() - begun)
+    for _ in range(TRIES):
+        catch_up()
+        with file.beside() as connection:
+            if _is_behind(connection):
+                continue
+            return _replayed(connection, progress, begun)
+    raise Busy(f"so much is written in {file.where} that no moment of it could be had: try again")
+
+
+def _is_behind(connection: Connection) -> bool:
+    """Was something written since the live read models were brought to the end?"""
+    seen = connection.execute("SELECT min(position) FROM live.view_positions").fetchone()[0]
+    return seen is None or seen < positions.head(connection).position
+
+
+def _replayed(connection: Connection, progress: follow.Progress | None, begun: float) -> Replay:
+    connection.execute("CREATE TABLE main.view_positions (view TEXT PRIMARY KEY, version INTEGER, position INTEGER)")
+    faults = list(islice(chain.faults(connection), MOST_FAULTS))
+    differences, examples = _rebuilt_and_compared(connection, faults, progress)
+    return Replay(_count(connection), differences, examples, faults, perf_counter() - begun)
 
 
 def _rebuilt_and_compared(

@@ -41,7 +41,8 @@ class LinesImported(ImportEvent):
     whether what it costs is the price of its tokens. `lines` are new; `restated` are followed by what stood there before: usd, start,
     end. `confirmed` lines say what they said, in a copy of another rank: key, rank. `elsewhere` are calls that are nothing in a run in
     which they were found, as they belong to another: run, key. `terms` are what the price of some calls depends on beside their tokens:
-    key, terms. `whose` says whose money each of `lines` and `restated` is, in their order; empty, it is the report's own. `repriced` calls cost otherwise by another list of prices, and no more is new about them: key, usd, usd before.
+    key, terms. `whose` says whose money each of `lines` and `restated` is, in their order; empty, it is the report's own. `repriced` calls
+    cost otherwise by another list of prices, and no more is new about them: key, usd, usd before.
     """
 
     stored_as: ClassVar[str] = "lines-imported.v1"

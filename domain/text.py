@@ -8,6 +8,8 @@ LONGEST_NAME, LONGEST_TEXT = 200, 2000
 def reason_of(value: str, what: str) -> str:
     """A text that says why; it may not be empty."""
     text = writable(value, what).strip()
+    if "\0" in text:
+        raise RuleRefused(f"{what} has a NUL character, which is no text: take it out", code="not-text")
     if not text:
         raise RuleRefused(
             f"{what} is empty: say in a few words why, so that others can follow the books", code="no-reason"

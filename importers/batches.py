@@ -18,6 +18,9 @@ MOST_TOKENS = 10**15
 """Tokens of one call beyond which a figure is a slip, and sums would not fit."""
 
 
+NO_TEXT = "it holds characters that no text can have"
+
+
 class Batch(NamedTuple):
     """Some of what a file says, and how many bytes of it are read by then."""
 
@@ -71,15 +74,17 @@ def _wrong_with(item: Item) -> str | None:
     """Why an item cannot be kept, although its importer could read it."""
     try:
         if isinstance(item, Call):
-            f"{item.key}{item.run}{item.model}".encode()
+            if b"\0" in f"{item.key}{item.run}{item.model}".encode():
+                return NO_TEXT
             if item.until is not None and item.until <= item.at:
                 return "it ends before it begins"
             return "the tokens of one call are not that many" if max(item[4:8]) > MOST_TOKENS else None
         if isinstance(item, Charge):
-            item.key.encode()
+            if b"\0" in item.key.encode():
+                return NO_TEXT
             return "it ends before it begins" if item.end <= item.start else None
     except UnicodeEncodeError:
-        return "it holds characters that no text can have"
+        return NO_TEXT
     return None
 
 
@@ -107,5 +112,5 @@ def _named(text: str, what: str) -> str:
 
 
 def writable(text: str) -> str:
-    """A text with marks in place of what cannot be written as UTF-8."""
-    return text.encode("utf-8", "replace").decode()
+    """A text with marks in place of what no text has."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")

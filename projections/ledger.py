@@ -73,7 +73,8 @@ def closing(connection: Connection, cycle: int, position: int) -> Closing | None
 def heir(connection: Connection, cycle: int, position: int) -> int | None:
     """The cycle that got what was left of one, as of a position."""
     row = connection.execute(
-        "SELECT to_cycle FROM budget_roll_over WHERE from_cycle = ? AND position <= ? LIMIT 1", (cycle, position)
+        "SELECT to_cycle FROM budget_roll_over WHERE from_cycle = ? AND position <= ? ORDER BY position LIMIT 1",
+        (cycle, position),
     ).fetchone()
     return row[0] if row else None
 

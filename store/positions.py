@@ -53,7 +53,7 @@ def last_by(connection: Connection, recorded_at: str) -> int:
     while low < high:
         middle = (low + high + 1) // 2
         found = connection.execute(
-            "SELECT position, recorded_at FROM event_chain WHERE position >= ? LIMIT 1", (middle,)
+            "SELECT position, recorded_at FROM event_chain WHERE position >= ? ORDER BY position LIMIT 1", (middle,)
         ).fetchone()
         if found[1] <= recorded_at:
             low = max(middle, found[0])

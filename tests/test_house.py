@@ -1,6 +1,7 @@
 """The house: floors, installed names, stored names for good, and a start that stays fast."""
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -89,6 +90,15 @@ def test_every_event_a_view_ignores_is_ignored_by_name(view: object, tmp_path: P
     connection.close()
     assert handled | set(view.ignores) == set(EVENTS)  # type: ignore[attr-defined]
     assert not handled & set(view.ignores)  # type: ignore[attr-defined]
+
+
+LIMITED = re.compile(r'"(?:SELECT|WITH)(?:[^"\\]|\\.|"\s*f?")*?LIMIT', re.DOTALL)
+
+
+def test_of_many_rows_the_ones_that_are_taken_are_the_first_in_an_order() -> None:
+    for path in (path for room in rooms() for path in (ROOT / room).rglob("*.py")):
+        for found in LIMITED.findall(path.read_text()):
+            assert "ORDER BY" in found or found.startswith('"SELECT 1 '), f"{path}: {found}"
 
 
 def imported_by(code: str) -> set[str]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import Any
 
 import pytest
@@ -417,3 +418,24 @@ def test_a_writer_killed_at_any_moment_leaves_books_that_hold_all_it_acknowledge
         assert all(amounts.count(Decimal(amount)) == 1 for amount in tried.values()), "a retried key records once"
         assert [event["reading"] for event in readings(books)] == list(range(1, len(amounts) + 1))
         assert_sound(books)
+
+
+def test_a_replay_while_others_write_is_of_one_moment(tmp_path: Path) -> None:
+    path = tmp_path / "busy.db"
+    over = Event()
+
+    def write() -> None:
+        with Books.open(path) as books:
+            number = 0
+            while not over.is_set():
+                number += 1
+                books.handle(RecordSource(cycle_id=1, source="meter", type="realtime", amount=number))
+
+    with Books.open(path) as books, ThreadPoolExecutor(1) as pool:
+        books.handle(OpenCycle(start_date="2025-09-01", end_date="2099-09-30", target_usd=10))
+        writing = pool.submit(write)
+        replays = [books.replay() for _ in range(20)]
+        over.set()
+        writing.result()
+        assert [(replay.differences, replay.faults) for replay in replays] == [(0, [])] * 20
+        assert replays[-1].events > replays[0].events, "nothing was written meanwhile"

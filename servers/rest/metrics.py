@@ -1,5 +1,6 @@
 """What a server counts, as Prometheus reads it: orders and what came of them, requests, the queue, and how far the read models are."""
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Iterator
 from importlib.metadata import version
 from time import perf_counter
@@ -11,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from ...books import Books
 from ...books.answers import Answer
-from ...domain.errors import Conflict, MecrisError, Refused
+from ...domain.errors import Conflict, Damaged, MecrisError, Refused
 from ..queue import MOST, Queue
 
 MEDIA = CONTENT_TYPE_LATEST
@@ -71,7 +72,13 @@ class Metrics:
 
 
 def _outcome_of(error: BaseException) -> str:
-    kinds = ((Conflict, "conflict"), (Refused, "refused"), (MecrisError, "unavailable"))
+    kinds = (
+        (Conflict, "conflict"),
+        (Refused, "refused"),
+        (Damaged, "damaged"),
+        (MecrisError, "unavailable"),
+        (CancelledError, "cancelled"),
+    )
     return next((outcome for kind, outcome in kinds if isinstance(error, kind)), "fault")
 
 
