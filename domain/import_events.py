@@ -59,9 +59,9 @@ class LinesImported(ImportEvent):
     restated: tuple[tuple[Any, ...], ...] = ()
     confirmed: tuple[tuple[str, str], ...] = ()
     elsewhere: tuple[tuple[str, str], ...] = ()
-    terms: tuple[tuple[str, str], ...] = ()
-    whose: tuple[str, ...] = ()
-    repriced: tuple[tuple[str, str | None, str | None], ...] = ()
+    terms: tuple[tuple[str, str], ...] | None = None
+    whose: tuple[str, ...] | None = None
+    repriced: tuple[tuple[str, str | None, str | None], ...] | None = None
 
 
 class FiguresImported(ImportEvent):

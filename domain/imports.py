@@ -74,9 +74,9 @@ class Imported(Aggregate):
                 restated=tuple((*_fact(now), *_before(was)) for now, was in changed.restated),
                 confirmed=tuple((line.key, line.rank) for line in changed.confirmed),
                 elsewhere=tuple(sorted(changed.elsewhere)),
-                terms=tuple((line.key, line.terms) for line in changed.lines if line.terms),
-                whose=tuple(line.provider for line in changed.lines) if _is_of_many(changed) else (),
-                repriced=tuple((now.key, _usd(now), _usd(was)) for now, was in changed.repriced),
+                terms=tuple((line.key, line.terms) for line in changed.lines if line.terms) or None,
+                whose=tuple(line.provider for line in changed.lines) if _is_of_many(changed) else None,
+                repriced=tuple((now.key, _usd(now), _usd(was)) for now, was in changed.repriced) or None,
             )
         return changed
 
