@@ -194,6 +194,12 @@ class Books:
 
         return retried(self, recorded_by)
 
+    def settle_evidence(self, sha256: str, reason: str, *, recorded_by: str | None = None) -> Answer:
+        """Say that nothing is missing any more of the unreadable lines of a file; the beginning of its digest is enough."""
+        from .evidence import settled
+
+        return settled(self, sha256, reason, recorded_by)
+
     def reprice_evidence(self, *, recorded_by: str | None = None) -> Answer:
         """Price the calls again of which no file says what they cost, with the list of prices that is installed."""
         from .repricing import reprice

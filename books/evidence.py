@@ -3,13 +3,18 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..domain import commands as c
+from ..domain.errors import NotFound
 from ..domain.period import from_text, time_text
-from ..projections import imports
+from ..projections import follow, imports
+from ..store import positions
+from ..store.connection import Connection
 from .answers import Answer
 from .moments import Asked, Moment
 
 if TYPE_CHECKING:
     from .books import Books
+    from .writing import Hand
 
 
 def listed(ask: Asked, moment: Moment) -> list[dict[str, Any]]:
@@ -25,6 +30,7 @@ def listed(ask: Asked, moment: Moment) -> list[dict[str, Any]]:
             "exported_at": time_text(from_text(file.exported_at)),
             "lines": file.items,
             "unreadable": file.unreadable,
+            "settled": file.settled,
             "incomplete": bool(file.incomplete),
             "remarks": json.loads(file.remarks),
             "recorded_at": time_text(from_text(file.recorded_at)),
@@ -49,6 +55,7 @@ def quarantined(ask: Asked) -> list[dict[str, Any]]:
     return [
         {"sha256": file.sha256, "file": file.name, "format": file.format, "line": line, "reason": reason}
         for file in _newest(imports.files(ask.connection, ask.position))
+        if file.missing
         for line, reason in imports.unreadable(ask.connection, file.id)
     ]
 
@@ -58,5 +65,22 @@ def retried(books: "Books", by: str | None) -> list[Answer]:
     from .importing import retry
 
     with books.file.reading() as connection:
-        files = [file for file in _newest(imports.files(connection, books.position)) if file.unreadable]
+        files = [file for file in _newest(imports.files(connection, books.position)) if file.missing]
     return [retry(books, file, by) for file in files]
+
+
+def settled(books: "Books", digest: str, reason: str, by: str | None) -> Answer:
+    """Note that somebody saw to the unreadable lines of a file, by the beginning of its digest."""
+
+    def work(connection: Connection, hand: "Hand") -> Answer:
+        follow.catch_up(connection)
+        files = _newest(imports.files(connection, positions.head(connection).position))
+        found = {file.sha256 for file in files if file.sha256.startswith(digest) and file.unreadable}
+        if len(found) != 1:
+            told = "several files with unreadable lines begin" if found else "no file with unreadable lines begins"
+            raise NotFound(f"{told} with {digest!r}: `mecris evidence quarantine` lists them", code="which-file")
+        if not any(file.missing for file in files if file.sha256 in found):
+            return Answer(recorded=False, sha256=found.pop())
+        return hand(c.SettleEvidence(sha256=found.pop(), reason=reason))
+
+    return books.together(work, by)

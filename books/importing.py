@@ -15,14 +15,14 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..domain import commands as c
-from ..domain.errors import NotFound, PayloadRefused, Unavailable
+from ..domain.errors import NotFound, PayloadRefused, TimeRefused, Unavailable
 from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
-from ..domain.period import as_text, from_text
+from ..domain.period import as_text, from_text, time_text
 from ..domain.terms import Terms
 from ..importers.ahead import LARGE, read_ahead
 from ..importers.batches import Batch, batches, not_of, writable
-from ..importers.formats import FORMATS, recognised
+from ..importers.formats import FORMATS, recognised, why_unknown
 from ..importers.kinds import WRONG_SHAPE, Look, Report, Unreadable
 from ..importers.reading import File
 from ..projections import follow, imports, ledger
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from .pricing import Prices
     from .writing import Hand
 
+NEVER_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Opening a pipe waits for somebody to write into it, unless one says so."""
 NAMED = 1_000
 """Unreadable lines that are kept on record one by one; the rest is counted."""
 Progress = Callable[[int], None]
@@ -61,6 +63,10 @@ class _Rehearsed(Exception):
 
 def import_file(books: "Books", path: str, asked: Asked, by: str | None, progress: Progress | None) -> Answer:
     """Import one file; the same file again records nothing."""
+    if asked.exported_at is not None and asked.exported_at > books.now():
+        raise TimeRefused(
+            f"{time_text(asked.exported_at)} has not come yet: say when the file was exported, at the latest now"
+        )
     with _opened(path) as (stream, mtime, require_unchanged):
         digest, size = _digest(stream)
         file = File(writable(Path(path).name), stream)
@@ -110,7 +116,7 @@ def _done(
 def _opened(path: str) -> Iterator[tuple[IO[bytes], datetime, Callable[[], None]]]:
     """A regular file, when it was changed last, and what refuses it if it has changed since."""
     try:
-        with Path(path).open("rb") as stream:
+        with open(os.open(path, os.O_RDONLY | NEVER_WAIT), "rb") as stream:  # noqa: PTH123  # a pipe would not be opened
             before = os.fstat(stream.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise Unavailable(f"{path} is not a file: name the files, or watch the folder with --watch")
@@ -166,7 +172,7 @@ class _Work:
         self.figures: list[Figure] = []
         self.before: list[imports.Kept] = []
         """The same bytes, each time they were noted for this report as of this format."""
-        self.changed = False
+        self.changed = self.is_read = False
         self._prices: Prices | None = None
 
     def __call__(self, connection: Connection, hand: "Hand") -> Answer:
@@ -178,6 +184,7 @@ class _Work:
         self.before = imports.kept(connection, self.digest, report.name, importer.NAME)
         is_new = False
         if self._may_say_more(connection, importer, report):
+            self.is_read = True
             if self.packing:
                 self.packing.start()
             self._take_in(connection, hand, importer, report)
@@ -233,10 +240,11 @@ class _Work:
                 )
             return FORMATS[self.asked.format]
         found = recognised(self.file)
-        if len(found) != 1:
+        if not found:
+            raise PayloadRefused(f"{self.file.name} {why_unknown(self.file)}")
+        if len(found) > 1:
             names = ", ".join(importer.NAME for importer in found)
-            told = f"may be of several formats ({names})" if found else "is of no format that is known"
-            raise PayloadRefused(f"{self.file.name} {told}: say which with --format, of {', '.join(FORMATS)}")
+            raise PayloadRefused(f"{self.file.name} may be of several formats: say which with --format, of {names}")
         return found[0]
 
     def _report(self, importer: ModuleType) -> Report:
@@ -249,6 +257,8 @@ class _Work:
             self.is_said = (provider, account) != (report.provider, report.account)
             return report._replace(provider=provider, account=account, source=source)
         if self.asked.provider is None:
+            if not report.provider:
+                self.remarks.append("nobody said whose this is, so it is the unnamed provider's: say with --provider")
             return report
         self.is_said = True
         provider, _, account = self.asked.provider.partition(":")
@@ -305,6 +315,7 @@ class _Work:
         self.changed |= answer["recorded"]
         self.counts["new"] += len(changed.new)
         self.counts["restated"] += len(changed.restated)
+        self.counts["passed"] += changed.passed
         self.counts["dispatches"] += changed.dispatches
 
     def _note_figures(self, hand: "Hand", report: Report) -> None:
@@ -363,9 +374,14 @@ class _Work:
             ((self.digest, number, part) for number, part in enumerate(parts)),
         )
 
+    def _passed(self) -> Iterator[str]:
+        """Say of lines that they are not what counts."""
+        if n := self.counts["passed"]:
+            yield f"{n:,} {'line says' if n == 1 else 'lines say'} otherwise than a better or later copy, which stands"
+
     def _answer(self, importer: ModuleType, report: Report, is_new: bool) -> Answer:
         told = self.told.shown()
-        remarks = [*self.remarks, *without_price(self.unpriced), *told.pop("remarks")]
+        remarks = [*self.remarks, *self._passed(), *without_price(self.unpriced), *told.pop("remarks")]
         return Answer(
             **told,
             file=self.file.name,
@@ -378,7 +394,7 @@ class _Work:
             lines=self.counts["lines"],
             new=self.counts["new"],
             restated=self.counts["restated"],
-            unreadable=self.counts["unreadable"],
+            unreadable=self.counts["unreadable"] if self.is_read else self.before[-1].missing,
             dispatches=self.counts["dispatches"],
             incomplete=self.incomplete,
             remarks=list(dict.fromkeys(remarks)),

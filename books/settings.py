@@ -1,6 +1,7 @@
 """Settings and defaults: where the books are, and who writes in them."""
 
 import os
+import re
 import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ..notifiers.delivery import Patience
 
 _SYSTEM: str = sys.platform
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""What begins like an address of something, and is no path."""
 LOCATION = "MECRIS_BOOKS"
 """The environment variable that names the books."""
 
@@ -23,6 +26,10 @@ def location(named: str | os.PathLike[str] | None) -> str:
     chosen = str(named) if named is not None else os.environ.get(LOCATION, "")
     if chosen.startswith(ON_POSTGRESQL):
         return chosen
+    if ADDRESS.match(chosen):
+        raise Unavailable(
+            f"{chosen.partition(':')[0]}: is no place for books: give a file, like ./books.db, or a database, like postgresql://db1/spend"
+        )
     if named is not None and not chosen.strip():
         raise Unavailable("--books names nothing: give a file, like ./books.db")
     return os.path.abspath(os.path.expanduser(chosen)) if chosen else _default()

@@ -14,11 +14,9 @@ PLACES = 12
 
 
 class Sums(NamedTuple):
-    """What a cycle has cost by each moment, and what is not in it."""
+    """What a cycle has cost by each moment."""
 
     by_moment: dict[datetime, Decimal]
-    outside: int
-    """Buckets, and days of calls, that are not of this cycle."""
     negative: bool
     """Did credits exceed for a while what was spent?"""
 
@@ -33,28 +31,51 @@ def total(buckets: Iterable[Bucket]) -> Decimal:
 
 def sums_of(buckets: Iterable[Bucket], period: Period, latest: datetime) -> Sums:
     """Add up the buckets of a cycle, in the order in which they are told; none is measured after `latest`."""
-    inside, outside = _divided(buckets, period)
     found: dict[datetime, Decimal] = {}
     sum, last, negative = Decimal(0), period.begins, False
-    for at, bucket in inside:
+    for at, bucket in _inside(buckets, period):
         sum = EXACT.add(sum, bucket.usd)
         negative |= sum < 0
         last = max(last, bucket.begins, min(at, latest))  # one after the other, however the buckets overlap
         found[last] = usd(shown(max(sum, Decimal(0)), PLACES))
-    return Sums(found, outside, negative)
+    return Sums(found, negative)
 
 
-def _divided(buckets: Iterable[Bucket], period: Period) -> tuple[list[tuple[datetime, Bucket]], int]:
-    """The buckets of a cycle, each with the moment at which it is told, and how many are none of it."""
-    inside: list[tuple[datetime, Bucket]] = []
-    outside: set[object] = set()
+def _inside(buckets: Iterable[Bucket], period: Period) -> list[tuple[datetime, Bucket]]:
+    """The buckets of a cycle, each with the moment at which it is told, in the order in which they are."""
     begins, ends = period.begins, period.ends
+    inside = [
+        (bucket.end if bucket.start else _end_of_day(bucket.end, period.timezone), bucket)
+        for bucket in buckets
+        if bucket.begins >= begins and bucket.end <= ends
+    ]
+    return sorted(inside, key=lambda told: (told[0], told[1].end))
+
+
+class Left(NamedTuple):
+    """Buckets that are in no cycle, in the order in which they end."""
+
+    outside: list[Bucket]
+    across: list[Bucket]
+    """Those that begin on one side of the edge of a cycle and end on the other."""
+
+
+def left_by(buckets: Iterable[Bucket], periods: Iterable[Period]) -> Left:
+    """What none of these cycles has."""
+    edges = [(period.begins, period.ends) for period in periods]
+    left = Left([], [])
+    begins = ends = None
     for bucket in buckets:
-        if bucket.begins < begins or bucket.end > ends:
-            outside.add((bucket.start, bucket.end) if bucket.start else bucket.end.date())
+        first, last = bucket.begins, bucket.end
+        if begins is not None and ends is not None and begins <= first and last <= ends:
+            continue  # as the one before it
+        if holding := next((edge for edge in edges if edge[0] <= first and last <= edge[1]), None):
+            begins, ends = holding
+        elif any(first <= edge[1] and last >= edge[0] for edge in edges):
+            left.across.append(bucket)
         else:
-            inside.append((bucket.end if bucket.start else _end_of_day(bucket.end, period.timezone), bucket))
-    return sorted(inside, key=lambda told: (told[0], told[1].end)), len(outside)
+            left.outside.append(bucket)
+    return left
 
 
 def _end_of_day(moment: datetime, timezone: str) -> datetime:

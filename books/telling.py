@@ -15,14 +15,16 @@ from ..domain import commands as c
 from ..domain.errors import NotFound, RuleRefused
 from ..domain.figures import right_of
 from ..domain.ids import source_id
-from ..domain.money import EXACT
+from ..domain.money import EXACT, dollars
+from ..domain.period import time_text
 from ..domain.tie_out import Source
+from ..importers import litellm
 from ..projections import follow, imports, ledger
 from ..projections.ledger import AsOf, Stood
 from ..store import positions
 from ..store.connection import Connection
 from .answers import to_json
-from .sums import Sums, sums_of, total
+from .sums import Sums, left_by, sums_of, total
 
 if TYPE_CHECKING:
     from .writing import Hand
@@ -89,7 +91,8 @@ class Saying(NamedTuple):
     @property
     def place(self) -> tuple[bool, bool, bool, str]:
         """Its place among those that see the same money: the first is counted."""
-        return self.report.estimate, not self.is_whole, bool(self.report.share), self.report.name
+        is_a_proxys = bool(self.report.share) or self.report.source == litellm.SOURCE
+        return self.report.estimate, not self.is_whole, is_a_proxys, self.report.name
 
 
 class Desk(NamedTuple):
@@ -136,8 +139,20 @@ def tell_cycles(connection: Connection, hand: "Hand", name: str, now: datetime) 
         ]
         own = total(next(report.buckets for report in alike if report.of == mine))
         told.report_usd = own if told.report_usd is None else EXACT.add(told.report_usd, own)
-        for cycle in ledger.cycles(connection, position):
+        cycles = ledger.cycles(connection, position)
+        told.remarks += _left(next(report for report in alike if report.of == mine), cycles)
+        for cycle in cycles:
             _tell(desk, cycle, alike, is_closed=ledger.closing(connection, cycle.id, position) is not None)
+    return told
+
+
+def tell_every(connection: Connection, hand: "Hand", now: datetime) -> Told:
+    """Tell the cycles what everything comes to that was ever imported."""
+    told = Told()
+    if imports.is_any(connection):
+        follow.catch_up(connection)
+        for name in dict.fromkeys(report.name for report in imports.reports(connection)):
+            told.add(tell_cycles(connection, hand, name, now))
     return told
 
 
@@ -156,7 +171,7 @@ class _Report:
     def sums(self, cycle: ledger.Cycle, now: datetime) -> Sums:
         """What its lines come to in a cycle, if they may feed it."""
         if not self.buckets or (self.cycles is not None and cycle.id not in self.cycles):
-            return Sums({}, 0, negative=False)
+            return Sums({}, negative=False)
         return sums_of(self.buckets, cycle.period, min(self.of.exported_at, now))
 
     def figures(self, cycle: int) -> dict[datetime, Wanted]:
@@ -175,7 +190,7 @@ def _tell(desk: Desk, cycle: ledger.Cycle, alike: list[_Report], *, is_closed: b
     if not sayings:
         return
     if is_closed:
-        desk.told.remarks.append(f"cycle {cycle.id} is closed and was not told: reopen it, and import again")
+        desk.told.remarks.append(f"cycle {cycle.id} is closed and was not told: reopen it, and it will be")
         return
     first = next((saying for saying in sayings if saying.readings), None)
     by_hand = _by_hand(standing.values(), sayings)
@@ -188,8 +203,10 @@ def _tell(desk: Desk, cycle: ledger.Cycle, alike: list[_Report], *, is_closed: b
 def _saying(desk: Desk, cycle: ledger.Cycle, report: _Report, known: Source | None) -> Saying | None:
     """What a report says of a cycle, or did; None if it never said anything."""
     sums, figures = report.sums(cycle, desk.now), report.figures(cycle.id)
-    if report.of.name == desk.name:
-        desk.told.remarks += _remarks(sums, cycle.id)
+    if report.of.name == desk.name and sums.negative:
+        desk.told.remarks.append(
+            f"credits exceed what was spent in cycle {cycle.id} for a while: taken for 0, a cycle costs no less"
+        )
     readings = {at: Wanted(amount) for at, amount in sums.by_moment.items() if at <= desk.now} | figures
     stood = ledger.stood(desk.connection, source_id(cycle.id, known.number)) if known else []
     own = [one for one in stood if report.said(cycle.id, one)]
@@ -203,11 +220,26 @@ def _saying(desk: Desk, cycle: ledger.Cycle, report: _Report, known: Source | No
     return Saying(report.of, report.file, readings, bool(figures), known, stood if is_ours else own, is_ours)
 
 
-def _remarks(sums: Sums, cycle: int) -> Iterator[str]:
-    if sums.negative:
-        yield f"credits exceed what was spent in cycle {cycle} for a while: taken for 0, a cycle costs no less"
-    if sums.outside:
-        yield f"{sums.outside} {'bucket' if sums.outside == 1 else 'buckets'} outside cycle {cycle}: left out of it"
+def _left(report: _Report, cycles: Iterable[ledger.Cycle]) -> Iterator[str]:
+    """Say what no cycle has of a report."""
+    mine = [cycle for cycle in cycles if report.cycles is None or cycle.id in report.cycles]
+    left = left_by(report.buckets, [cycle.period for cycle in mine])
+    if left.outside:
+        days = [bucket.begins.date() for bucket in left.outside]
+        told = f"{_days(len(set(days)))} with {dollars(total(left.outside))}"
+        if report.cycles is None:
+            yield f"{told} in no cycle: open one for {min(days)} to {max(days)}, and it counts there"
+        else:
+            yield f"{told} outside cycle {', '.join(str(cycle.id) for cycle in mine)}: left out of it"
+    for bucket in left.across:
+        yield (
+            f"{dollars(bucket.usd)} of {time_text(bucket.begins)} to {time_text(bucket.end)} in no cycle: that lies across "
+            "the edge of one, whose days may be those of another time zone"
+        )
+
+
+def _days(n: int) -> str:
+    return f"{n:,} {'day' if n == 1 else 'days'}"
 
 
 def _is_sum(connection: Connection, cycle: ledger.Cycle, report: imports.Report, source: Source | None) -> bool:

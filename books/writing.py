@@ -61,6 +61,11 @@ class Writer:
 
     def handle(self, given: Given) -> Answer:
         """Do what an order says, or refuse it."""
+        answer = self._handle(given)
+        self._tell_imported([(given.order, answer)])
+        return answer
+
+    def _handle(self, given: Given) -> Answer:
         _require_key(given.key)
         with self._turn:
             try:
@@ -73,14 +78,21 @@ class Writer:
         """Do what all orders say in one atomic write, or nothing of it."""
         with self._turn:
             read: Read = {}
-            return self._held(
-                lambda connection: [self._with_the_pen(connection, Given(order), read) for order in orders]
+            done = self._held(
+                lambda connection: [(order, self._with_the_pen(connection, Given(order), read)) for order in orders]
             )
+        self._tell_imported(done)
+        return [answer for _, answer in done]
 
     def handle_each(self, given: Sequence[Given]) -> list[Answer | MecrisError]:
         """Do what each order says, or refuse it, all in one durable write: many share the wait for the disk."""
         if len(given) == 1:
             return [self._alone(given[0])]
+        answers = self._handle_each(given)
+        self._tell_imported(list(zip((one.order for one in given), answers, strict=True)))
+        return answers
+
+    def _handle_each(self, given: Sequence[Given]) -> list[Answer | MecrisError]:
         read: Read = {}
         with self._turn:
             try:
@@ -88,7 +100,7 @@ class Writer:
             except (Busy, Unavailable) as error:  # the books cannot be written: the same for all
                 return [error] * len(given)
             except Exception:  # noqa: BLE001  # one of them fails for a reason of its own: each is tried by itself
-                return [self._alone(one) for one in given]
+                return [self._alone(one, self._handle) for one in given]
 
     def together(self, work: Callable[[Connection, "Hand"], T], by: str | None = None) -> T:
         """Do orders that follow from one another in one atomic write; if it fails on the way, nothing is recorded."""
@@ -124,11 +136,26 @@ class Writer:
                 read.clear()
             return refused
 
-    def _alone(self, given: Given) -> Answer | MecrisError:
+    def _alone(self, given: Given, handle: Callable[[Given], Answer] | None = None) -> Answer | MecrisError:
         try:
-            return self.handle(given)
+            return (handle or self.handle)(given)
         except MecrisError as error:
             return error
+
+    def _tell_imported(self, done: Sequence[tuple[c.Command, Answer | MecrisError]]) -> None:
+        """Tell a cycle that was opened what was imported before; that is no part of its opening, and cannot undo it."""
+        opened = [answer for order, answer in done if isinstance(answer, Answer) and _is_opened_by(order, answer)]
+        if not opened:
+            return
+        from .telling import tell_every
+
+        try:
+            told = self.together(lambda connection, hand: tell_every(connection, hand, self.clock()))
+        except MecrisError as error:
+            opened[-1]["warnings"] = [*opened[-1].get("warnings", ()), f"of what was imported before: {error.message}"]
+            return
+        if told.readings:
+            opened[-1]["imported_readings"] = told.readings
 
     def _held(self, write: Callable[[Connection], T]) -> T:
         """Write with the pen in hand, and remember only what is written."""
@@ -186,6 +213,10 @@ class Writer:
     def _stamp(self, last: datetime | None, by: str | None) -> Stamp:
         now = self.clock()
         return Stamp(now, now if last is None or now > last else last, by or self.recorded_by, self.via)
+
+
+def _is_opened_by(order: c.Command, answer: Answer) -> bool:
+    return isinstance(order, c.OpenCycle | c.ReopenCycle) and answer["recorded"] and not answer.replayed
 
 
 def _require_key(key: str | None) -> None:

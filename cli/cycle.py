@@ -52,6 +52,8 @@ def create(
         f"cycle {answer['cycle_id']} is open: {show.money(opened.status(answer['cycle_id'])['cycle']['budget_usd'])} from {start} to {end}"
         + (f", with the {show.money(answer['amount_usd'])} left of cycle {roll_over_from}" if roll_over_from else "")
     )
+    if imported := answer.get("imported_readings"):
+        click.echo(f"  of files that were imported before: {imported:,} {'reading' if imported == 1 else 'readings'}")
 
 
 @cycle.command("list")

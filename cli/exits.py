@@ -4,6 +4,8 @@ from ..domain.errors import Conflict, Damaged, MecrisError, Refused, Unavailable
 
 EXITS = ((Refused, 3), (Conflict, 4), (Damaged, 5), (Unavailable, 6))
 FAULT, INTERRUPTED = 6, 130
+WORDS = {3: "refused", 4: "conflict", 5: "damaged", 6: "could not be done"}
+"""How a message of that exit code begins."""
 
 
 def exit_of(error: MecrisError) -> int:

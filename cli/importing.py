@@ -15,7 +15,7 @@ from ..books.answers import Answer
 from ..domain.errors import MecrisError
 from . import show
 from .common import JSON, asked_as_of, books, tell, write_json
-from .exits import FAULT, exit_of
+from .exits import FAULT, WORDS, exit_of
 
 QUARANTINED = 1
 SHOWN = 5
@@ -68,7 +68,10 @@ def import_(
         from .watching import watch as watched
 
         return watched(opened, watch, how, as_json)
-    return each(opened, list(_below(files)), how, as_json)
+    found = list(_below(files))
+    if not found:
+        tell(f"there are no files in {', '.join(map(str, files))}")
+    return each(opened, found, how, as_json)
 
 
 def _below(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -102,7 +105,7 @@ def batch(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bo
         answer, code = one(opened, path, how | {"tell": len(files) == 1})
         done.append((path, answer, code))
         if not as_json:
-            summary(answer, notes, dry_run=how["dry_run"])
+            summary(answer, code, notes, dry_run=how["dry_run"])
     return done if len(files) == 1 or how["dry_run"] else _told(opened, done, notes, as_json)
 
 
@@ -113,7 +116,7 @@ def _told(opened: Books, done: list[Done], notes: set[str], as_json: bool) -> li
         path, answer, code = done[place]
         told, worst = _answered(path, partial(opened.tell_cycles, report))
         if not as_json:
-            _tell_of(answer, told, notes)
+            _tell_of(answer, told, worst, notes)
         if "code" in told:
             answer |= told | {"recorded": answer["recorded"]}
         else:
@@ -134,10 +137,10 @@ def _together(answer: Answer, told: Answer) -> dict[str, Any]:
     }
 
 
-def _tell_of(answer: Answer, told: Answer, notes: set[str]) -> None:
+def _tell_of(answer: Answer, told: Answer, code: int, notes: set[str]) -> None:
     """What cycles were told of a report, in words."""
     if "code" in told:
-        tell(f"refused: {_named(answer)}: {told['detail']}")
+        tell(f"{WORDS[code]}: {_named(answer)}: {told['detail']}")
     elif told["readings"] + told["retracted"]:
         click.echo(f"{_named(answer)}: recorded {', '.join(_counts(Answer(NO_LINES | told)))}")
     _note(told.get("remarks", ()), notes)
@@ -171,13 +174,15 @@ def _shown(path: Path) -> Iterator[Any]:
         yield lambda at: bar.update(max(0, at - bar.pos))
 
 
-def summary(answer: Answer, notes: set[str], *, dry_run: bool) -> None:
+def summary(answer: Answer, code: int, notes: set[str], *, dry_run: bool) -> None:
     """What came of a file, in words; a note that was told before is not told again."""
     if "code" in answer:
-        tell(f"refused: {answer['file']}: {answer['detail']}")
+        named = "" if answer["file"] in answer["detail"] else f"{answer['file']}: "
+        tell(f"{WORDS[code]}: {named}{answer['detail']}")
         return
     if not answer["recorded"]:
-        click.echo(f"{answer['file']}: nothing new")
+        left = f"; {_of(answer['unreadable'], 'line')} of it cannot be read" if answer["unreadable"] else ""
+        click.echo(f"{answer['file']}: nothing new{left}")
         return
     would = "would record" if dry_run else "recorded"
     click.echo(f"{answer['file']}: {answer['format']}, {_named(answer)}; {would} {', '.join(_counts(answer))}")
@@ -200,6 +205,10 @@ def _named(answer: Answer) -> str:
     return f"'{answer['source']}' of {whose}"
 
 
+def _of(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 'es' if what.endswith('ch') else 's'}"
+
+
 def _counts(answer: Answer) -> list[str]:
     told = [(answer["new"], "new line"), (answer["restated"], "restated line"), (answer["dispatches"], "dispatch")]
     told += [
@@ -207,7 +216,7 @@ def _counts(answer: Answer) -> list[str]:
         (answer["retracted"], "retraction"),
         (answer["unreadable"], "unreadable line"),
     ]
-    found = [f"{n:,} {what}{'' if n == 1 else 'es' if what.endswith('ch') else 's'}" for n, what in told if n]
+    found = [_of(n, what) for n, what in told if n]
     cycles = ", ".join(map(str, answer["cycles"]))
     return [*(found or ["the file as evidence"]), *([f"in cycle {cycles}"] if cycles else [])]
 
@@ -250,7 +259,7 @@ def quarantine(retry: bool, as_json: bool) -> int:
     opened = books()
     if retry:
         for answer in opened.retry_quarantine():
-            tell(f"{answer['file']} was read again: {answer['unreadable']:,} lines cannot be read")
+            tell(f"{answer['file']} was read again: {_of(answer['unreadable'], 'line')} cannot be read")
     rows = opened.quarantine()
     if as_json:
         write_json(rows)
@@ -258,6 +267,20 @@ def quarantine(retry: bool, as_json: bool) -> int:
         for row in rows:
             click.echo(f"{row['file']} ({row['sha256'][:12]}), line {row['line']}: {row['reason']}")
     return QUARANTINED if rows else 0
+
+
+@evidence.command("settle")
+@click.argument("sha256")
+@click.option(
+    "--reason", required=True, metavar="T", help="Why nothing is missing, as when a mended file was imported."
+)
+@JSON
+def settle(sha256: str, reason: str, as_json: bool) -> None:
+    """The unreadable lines of a file were seen to; SHA256 is how its digest begins, as `evidence quarantine` shows it."""
+    answer = books().settle_evidence(sha256, reason)
+    if as_json:
+        return write_json(answer)
+    click.echo(f"{answer['sha256'][:12]} is settled" if answer["recorded"] else "it was settled before")
 
 
 @evidence.command("reprice")

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from ..domain.errors import MecrisError, NotFound
-from .exits import FAULT, INTERRUPTED, exit_of
+from .exits import FAULT, INTERRUPTED, WORDS, exit_of
 from .lazy import Lazy
 
 _GROUPS = {
@@ -89,7 +89,7 @@ def run(arguments: list[str]) -> int:
 def _kind(error: MecrisError) -> str:
     if isinstance(error, NotFound):
         return "not found"
-    return {3: "refused", 4: "conflict", 5: "damaged", 6: "could not be done"}[exit_of(error)]
+    return WORDS[exit_of(error)]
 
 
 def _our_fault(fault: Exception) -> int:

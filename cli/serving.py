@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import shlex
 import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -120,7 +121,7 @@ def require_tokens(opened: Books, host: str) -> None:
     """Refuse to listen to others while nobody has a token, and say how to make one."""
     if any(token["state"] == "valid" for token in opened.tokens()):
         return
-    how = f"mecris --books {opened.file.where} token create --name me --scope write"
+    how = f"mecris --books {shlex.quote(opened.file.where)} token create --name me --scope write"
     if not _is_loopback(host):
         raise RuleRefused(
             f"nobody has a token, so a server on {host} would let nobody in: make one first ({how})", code="no-tokens"

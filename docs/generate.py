@@ -576,6 +576,7 @@ def _story() -> list[c.Command]:
             remarks=("there are more pages",),
             incomplete=True,
         ),
+        c.SettleEvidence(sha256="ab" * 32, reason="the export was mended and imported"),
         alert := c.RaiseAlert(
             cycle_id=2,
             kind="health",

@@ -373,6 +373,14 @@ class FileEvidence(ImportCommand):
     cycle_id: int | None = None
 
 
+class SettleEvidence(ImportCommand):
+    """Say that nothing is missing any more of the lines of a file that could not be read."""
+
+    name: ClassVar[str] = "settle-evidence"
+    sha256: str
+    reason: str
+
+
 def _named(kind: type[Command]) -> dict[str, type[Command]]:
     here = {kind.name: kind} if "name" in vars(kind) else {}
     return here | {name: order for below in kind.__subclasses__() for name, order in _named(below).items()}
@@ -380,5 +388,15 @@ def _named(kind: type[Command]) -> dict[str, type[Command]]:
 
 NAMED = _named(Command)
 """Every order by its name."""
-INNER = frozenset(("raise-alert", "note-delivery", "create-token", "import-lines", "import-figures", "file-evidence"))
+INNER = frozenset(
+    (
+        "raise-alert",
+        "note-delivery",
+        "create-token",
+        "import-lines",
+        "import-figures",
+        "file-evidence",
+        "settle-evidence",
+    )
+)
 """Orders that only Mecris itself gives: what they say was not said by a person."""

@@ -34,6 +34,14 @@ class EvidenceFiled(ImportEvent):
     cycle_id: int | None = None
 
 
+class EvidenceSettled(ImportEvent):
+    """Somebody saw to the lines of a file that could not be read: nothing of them is missing any more."""
+
+    stored_as: ClassVar[str] = "evidence-settled.v1"
+    sha256: str
+    reason: str
+
+
 class LinesImported(ImportEvent):
     """Lines of a report. Those of calls are dispatches of their runs too: nothing else says so in the log.
 
@@ -81,5 +89,5 @@ class FiguresImported(ImportEvent):
     figures: tuple[tuple[Any, ...], ...]
 
 
-IMPORT_EVENTS: tuple[type[Event], ...] = (EvidenceFiled, LinesImported, FiguresImported)
+IMPORT_EVENTS: tuple[type[Event], ...] = (EvidenceFiled, EvidenceSettled, LinesImported, FiguresImported)
 """Everything that can happen to reports and files."""

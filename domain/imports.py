@@ -13,6 +13,7 @@ from .lines import Changed, Line, changed_by, repriced
 from .money import plain
 from .period import as_text, text_of
 from .run import Nothing, require_room
+from .text import reason_of
 from .tokens import Tokens, sum_of
 
 
@@ -97,6 +98,12 @@ class Imported(Aggregate):
     def file(self, order: c.FileEvidence, stamp: Stamp) -> Answer:
         """Keep a file on record."""
         self.record(stamp, e.EvidenceFiled, **order.model_dump())
+        return {"recorded": True, "sha256": order.sha256}
+
+    def settle(self, order: c.SettleEvidence, stamp: Stamp) -> Answer:
+        """Note that somebody saw to what could not be read of a file."""
+        reason = reason_of(order.reason, "the reason")
+        self.record(stamp, e.EvidenceSettled, sha256=order.sha256, reason=reason)
         return {"recorded": True, "sha256": order.sha256}
 
 

@@ -85,9 +85,11 @@ class Changed(NamedTuple):
     """Runs and keys of calls that were found in a run and belong to another."""
     repriced: Sequence[tuple[Line, Line]] = ()
     """Calls that have another price than before, each with what stood there; nothing else of them changed."""
+    passed: int = 0
+    """Lines that say something else than what is on record, which is right."""
 
     def __bool__(self) -> bool:
-        return any(self)
+        return any(self[:5])
 
     @property
     def lines(self) -> list[Line]:
@@ -108,6 +110,7 @@ def changed_by(lines: Iterable[Line], known: Mapping[str, Line], price: Price | 
     """What lines change of what is known. Calls are priced once it is known which copy is right, and when it was made."""
     found: dict[str, Line] = {}
     elsewhere: set[tuple[str, str]] = set()
+    passed = 0
     for line in lines:
         key = line.key
         before = found.get(key) or known.get(key)
@@ -115,6 +118,7 @@ def changed_by(lines: Iterable[Line], known: Mapping[str, Line], price: Price | 
             found[key] = line
             continue
         found[key] = better(before, line)
+        passed += key in known and found[key] == known[key] and not line.says_the_same_as(before)
         if before.run != line.run and before.run and line.run:
             elsewhere.add((max(before.run, line.run), key))
     new = [_priced(line, price) for key, line in found.items() if key not in known]
@@ -125,6 +129,7 @@ def changed_by(lines: Iterable[Line], known: Mapping[str, Line], price: Price | 
         [(now, was) for now, was in pairs if not now.says_the_same_as(was)],
         [now for now, was in pairs if now.says_the_same_as(was)],
         frozenset(elsewhere),
+        passed=passed,
     )
 
 

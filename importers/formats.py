@@ -50,6 +50,19 @@ def recognised(file: File) -> list[ModuleType]:
     return [importer for importer in FORMATS.values() if _takes(importer, file)]
 
 
+def why_unknown(file: File) -> str:
+    """What is to be said of a file that no importer takes."""
+    begin = file.head.lstrip()
+    if not begin:
+        return "is empty: export it again"
+    if begin[:1] in (b"{", b"[") and file.first_json is None:
+        try:
+            file.json  # noqa: B018  # it refuses, and says where
+        except MecrisError as broken:
+            return f"begins like JSON and is none ({broken.message}): is it whole?"
+    return f"is of no format that is known: say which with --format, of {', '.join(FORMATS)}"
+
+
 def _takes(importer: ModuleType, file: File) -> bool:
     try:
         return bool(importer.recognises(file))

@@ -21,6 +21,7 @@ from .reading import DECODER, File, count, dollars, moment, word
 from .separated import header_of, is_table, table
 
 NAME, VERSION = "litellm", 2
+SOURCE = "litellm spend log"
 COLUMNS = ("request_id", "spend", "startTime")
 """What every row has, whichever way it came."""
 LONGEST_ID = 1000
@@ -89,7 +90,7 @@ def _is_row(row: dict[str, Any]) -> bool:
 
 def report(file: File) -> Report:
     """What the proxy noted of each request; the money is that of the providers it went to."""
-    return Report("litellm", "litellm spend log")
+    return Report("litellm", SOURCE)
 
 
 def read(file: File) -> Items:

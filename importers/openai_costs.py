@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..domain.errors import PayloadRefused
 from .kinds import Charge, Items, Remark, Report, each
-from .pages import Result, pages_of, results_of, unfinished
+from .pages import Result, pages_of, read_pages, results_of, unfinished
 from .reading import File, dollars, moment
 
 NAME, VERSION = "openai-costs", 1
@@ -30,7 +30,7 @@ def report(file: File) -> Report:
 
 def read(file: File) -> Items:
     """A charge for each result of each bucket."""
-    pages = pages_of(file)
+    pages = read_pages(file)
     yield from each(results_of(pages, DIMENSIONS), _charge)
     yield from unfinished(pages)
     yield Remark("a report of the same days with another group_by counts them again: keep to one")

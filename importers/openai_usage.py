@@ -9,7 +9,7 @@ from typing import Any
 from ..domain.errors import PayloadRefused
 from ..domain.terms import Terms
 from .kinds import Call, Item, Items, Remark, Report, each
-from .pages import Result, pages_of, results_of, unfinished
+from .pages import Result, pages_of, read_pages, results_of, unfinished
 from .reading import File, count, moment
 from .tokens import model_of, require_any, unusual
 
@@ -38,7 +38,7 @@ def report(file: File) -> Report:
 
 def read(file: File) -> Items:
     """The tokens of each result of each bucket."""
-    pages = pages_of(file)
+    pages = read_pages(file)
     yield from each(results_of(pages, DIMENSIONS), _call)
     yield from unfinished(pages)
     if any(

@@ -11,7 +11,7 @@ from typing import Any
 from ..domain.errors import PayloadRefused
 from ..domain.money import ZERO, exactly, plain
 from .kinds import Charge, Items, Remark, Report, each, text_of
-from .pages import pages_of, unfinished
+from .pages import pages_of, read_pages, unfinished
 from .reading import File, day, dollars
 
 NAME, VERSION = "openrouter-activity", 1
@@ -33,7 +33,7 @@ def report(file: File) -> Report:
 
 def read(file: File) -> Items:
     """A charge for each item."""
-    pages = pages_of(file)
+    pages = read_pages(file)
     items = [item for page in pages for item in page["data"]]
     yield from each(items, _charge)
     yield from unfinished(pages)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..domain.errors import PayloadRefused
 from .entries import entries_of
 from .kinds import Remark, text_of
 from .reading import File
@@ -24,6 +25,16 @@ def pages_of(file: File) -> list[dict[str, Any]]:
         if not _is_page(page):
             return []  # at once: a large file of something else is not to be read to its end
         pages.append(page)
+    return pages
+
+
+def read_pages(file: File) -> list[dict[str, Any]]:
+    """Every page of a file that should have some; refuses one that is something else, or no whole JSON."""
+    pages = pages_of(file)
+    if not pages:
+        raise PayloadRefused(
+            f"these are no pages of results: {type(file.json).__name__} in place of an object with `data`"
+        )
     return pages
 
 

@@ -21,7 +21,7 @@ TABLES = {
         id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, format TEXT NOT NULL,
         version INTEGER NOT NULL, report TEXT NOT NULL, exported_at TEXT NOT NULL, items INTEGER NOT NULL,
         unreadable INTEGER NOT NULL, remarks TEXT NOT NULL, incomplete INTEGER NOT NULL, recorded_at TEXT NOT NULL,
-        recorded_by TEXT NOT NULL, cycle_id INTEGER)""",
+        recorded_by TEXT NOT NULL, cycle_id INTEGER, settled TEXT)""",
     "import_unreadable": """(
         file INTEGER NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (file, line, reason)) WITHOUT ROWID""",
     "import_report": """(
@@ -65,6 +65,7 @@ class Fold:
         self.connection = connection
         self.handlers = {
             "evidence-filed.v1": self.filed,
+            "evidence-settled.v1": self.settled,
             "lines-imported.v1": self.imported,
             "figures-imported.v1": self.noted,
         }
@@ -76,7 +77,7 @@ class Fold:
         """A file was kept; the same file again, read by a newer importer, is a row of its own."""
         get = event.get
         self.connection.execute(
-            "INSERT INTO import_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO import_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             (
                 position, event["sha256"], event["file_name"], event["size"], event["format"], event["version"], event["report"],
                 event["exported_at"], event["items"], get("unreadable_count", 0), json.dumps(get("remarks", [])),
@@ -90,6 +91,12 @@ class Fold:
         )
         rows = [(position, line, reason) for line, reason in get("unreadable", ())]
         self.connection.executemany("INSERT INTO import_unreadable VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
+
+    def settled(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """Nothing is missing any more of a file, as far as it was read until now."""
+        self.connection.execute(
+            "UPDATE import_file SET settled = ? WHERE sha256 = ?", (event["reason"], event["sha256"])
+        )
 
     def imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
@@ -298,6 +305,14 @@ def reports(connection: Connection) -> list[Report]:
     ]
 
 
+def is_any(connection: Connection) -> bool:
+    """Was ever anything imported? Asked of the log, as the read models may not have seen it."""
+    found = connection.execute(
+        "SELECT 1 FROM stored_events WHERE originator_id >= 'report-' AND originator_id < 'report.' LIMIT 1"
+    )
+    return found.fetchone() is not None
+
+
 class Bucket(NamedTuple):
     """What the lines of a report come to that end together; `start` is None where they are calls of a quarter of an hour."""
 
@@ -362,6 +377,13 @@ class Kept(NamedTuple):
     recorded_at: str
     recorded_by: str
     cycle_id: int | None
+    settled: str | None
+    """Why nothing is missing any more of the lines that could not be read, if somebody said so."""
+
+    @property
+    def missing(self) -> int:
+        """Lines that could not be read and that nobody saw to."""
+        return 0 if self.settled is not None else self.unreadable
 
 
 def files(connection: Connection, position: int) -> list[Kept]:

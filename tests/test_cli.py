@@ -311,6 +311,8 @@ def test_exit_6_says_could_not_be_done(mecris: Mecris, tmp_path: Path) -> None:
     assert (said.code, said.out) == (6, "")
     assert said.err.startswith(f"could not be done: {tmp_path}/file/books.db cannot be reached (")
     assert mecris("--books postgresql://localhost/x budget cycle list").code == 6
+    said = mecris("--books mysql://localhost/x budget cycle list")
+    assert (said.code, said.err[:50]) == (6, "could not be done: mysql: is no place for books: g")
 
 
 def test_a_fault_of_ours_is_told_without_a_traceback(founded: Mecris, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,11 +114,20 @@ def test_the_exit_code_tells_of_lines_that_could_not_be_read(tmp_path: Path, put
     code, out, err = mecris(path, "import", str(bad), str(put("x.bin", b"\x00")))
     assert code == 3
     assert "line 2 cannot be read: amount 'none' is no amount" in err
-    assert "refused: x.bin: x.bin is of no format that is known" in err
+    assert "refused: x.bin is of no format that is known" in err
     assert "1 unreadable line" in out
-    assert mecris(path, "import", str(bad))[0] == 0, "it was told before"
-    assert mecris(path, "evidence", "quarantine")[0] == 1
-    assert mecris(path, "evidence", "quarantine", "--retry")[2].endswith("was read again: 1 lines cannot be read\n")
+    assert mecris(path, "import", str(bad))[:2] == (1, "bad.json: nothing new; 1 line of it cannot be read\n")
+    code, out, _ = mecris(path, "evidence", "quarantine")
+    digest = out.partition("(")[2][:12]
+    assert (code, out) == (1, f"bad.json ({digest}), line 2: amount 'none' is no amount\n")
+    assert mecris(path, "evidence", "quarantine", "--retry")[2].endswith("was read again: 1 line cannot be read\n")
+    assert mecris(path, "evidence", "settle", "zz", "--reason", "x")[0] == 3
+    settle = ("evidence", "settle", digest, "--reason", "the mended export was imported")
+    assert mecris(path, *settle) == (0, f"{digest} is settled\n", "")
+    assert mecris(path, *settle) == (0, "it was settled before\n", "")
+    assert mecris(path, "evidence", "quarantine") == (0, "", "")
+    assert mecris(path, "import", str(bad))[:2] == (0, "bad.json: nothing new\n")
+    assert mecris(path, "evidence", "quarantine", "--retry")[0] == 0
     assert mecris(path, "import")[0] == 2
 
 

@@ -68,7 +68,8 @@ def test_calls_count_on_the_days_of_the_cycle_in_its_own_zone(tmp_path: Path, pu
             ("claude code", time_text(days.midnight(date(2025, 9, 2)) - MOMENT), "0.01"),
             ("claude code", time_text(days.ends), "0.03"),
         ]
-        assert "2 buckets outside cycle 1: left out of it" in answer["remarks"]
+        (told,) = [remark for remark in answer["remarks"] if "in no cycle" in remark]
+        assert told.startswith("2 days with $0.02 in no cycle: open one for 2025-0")
 
 
 def test_a_call_of_two_sessions_leaves_the_same_runs_whichever_came_first(tmp_path: Path, put: Put) -> None:

@@ -1,13 +1,16 @@
 """Imports: files become readings exactly once, whatever order they come in, and nothing is silently skipped."""
 
 import json
+import os
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import Clock
 from exports import (
+    NOW,
     Put,
     both_ways,
     claude_line,
@@ -22,7 +25,7 @@ from exports import (
 
 from mecris.books import Books, importing
 from mecris.domain import commands as c
-from mecris.domain.errors import MecrisError, PayloadRefused, RuleRefused, Unavailable
+from mecris.domain.errors import MecrisError, PayloadRefused, RuleRefused, TimeRefused, Unavailable
 
 
 @pytest.fixture
@@ -219,7 +222,12 @@ def test_days_outside_the_cycle_are_left_out_and_counted(books: Books, put: Put)
     )
     answer = books.import_file(put("x.csv", content))
     assert [r[2] for r in readings(books)] == ["1"]
-    assert "2 buckets outside cycle 1: left out of it" in answer["remarks"]
+    told = "2 days with $12.00 in no cycle: open one for 2025-08-31 to 2025-10-01, and it counts there"
+    assert told in answer["remarks"]
+    books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=1))
+    assert books.status(2)["totals"]["realtime_usd"] == 7, "counted when its cycle is opened"
+    only = books.import_file(put("y.csv", content.replace(b"export", b"other")), cycle_id=1)
+    assert "2 days with $12.00 outside cycle 1: left out of it" in only["remarks"]
 
 
 def test_each_cycle_gets_its_own_part(books: Books, put: Put) -> None:
@@ -304,12 +312,30 @@ def test_a_file_that_was_said_to_be_anothers_can_be_said_again(books: Books, put
     assert books.import_file(path, provider="claude:right")["recorded"] is False
 
 
-def test_a_cycle_that_is_opened_later_is_told_when_the_file_comes_again(books: Books, put: Put) -> None:
+def test_a_cycle_that_is_opened_later_is_told_what_was_imported_before(books: Books, put: Put) -> None:
     path = put("x.csv", csv("2025-10-01,7,c,groq,export,realtime"), "2025-10-03T00:00:00Z")
     assert books.import_file(path)["cycles"] == []
-    books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=10))
-    assert books.import_file(path)["cycles"] == [2]
+    order = c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=10)
+    answer = books.handle(order, idempotency_key="october")
+    assert answer["imported_readings"] == 1
+    assert books.status(2)["totals"]["realtime_usd"] == 7
+    before = books.position
+    assert books.handle(order, idempotency_key="october").replayed
     assert books.import_file(path)["recorded"] is False
+    assert books.position == before
+    november = c.OpenCycle(start_date="2025-11-01", end_date="2025-11-30", target_usd=10)
+    assert all("imported_readings" not in told for told in books.handle_all([november, november]))
+
+
+def test_a_cycle_is_opened_also_where_what_was_imported_before_cannot_be_told(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100"})))
+    books.handle(c.RetractReading(cycle_id=1, reading=1, reason="x"))
+    books.handle(
+        c.RecordSource(cycle_id=1, source="anthropic cost report", type="realtime", provider="claude", amount=3)
+    )
+    answer = books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=10))
+    assert answer["recorded"]
+    assert "of what was imported before: cycle 1 has a source 'anthropic cost report'" in answer["warnings"][0]
 
 
 def test_pages_of_two_providers_are_two_sources(books: Books, put: Put) -> None:
@@ -325,9 +351,9 @@ def test_pages_of_two_providers_are_two_sources(books: Books, put: Put) -> None:
 def test_a_closed_cycle_is_not_told_and_that_is_said(books: Books, put: Put) -> None:
     books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="x"))
     answer = books.import_file(put("a.json", cost_report({1: "100"})))
-    assert answer["remarks"][-1] == "cycle 1 is closed and was not told: reopen it, and import again"
-    books.handle(c.ReopenCycle(cycle_id=1, reason="x"))
-    assert books.import_file(put("b.json", cost_report({1: "100"})))["readings"] == 1
+    assert answer["remarks"][-1] == "cycle 1 is closed and was not told: reopen it, and it will be"
+    assert books.handle(c.ReopenCycle(cycle_id=1, reason="x"))["imported_readings"] == 1
+    assert books.status(1)["totals"]["realtime_usd"] == 1
 
 
 def test_a_look_is_one_reading_however_often_the_page_is_imported(books: Books, put: Put) -> None:
@@ -528,4 +554,91 @@ def test_a_cycle_that_is_not_there_is_refused_before_anything_is_recorded(books:
 def test_all_days_outside_is_said_too(books: Books, put: Put) -> None:
     answer = books.import_file(put("a.csv", csv("2025-08-01,5,a,groq,export,realtime")))
     assert answer["readings"] == 0
-    assert "1 bucket outside cycle 1: left out of it" in answer["remarks"]
+    assert (
+        "1 day with $5.00 in no cycle: open one for 2025-08-01 to 2025-08-01, and it counts there" in answer["remarks"]
+    )
+
+
+def test_money_across_the_edge_of_cycles_is_told_by_its_amount(tmp_path: Path, put: Put) -> None:
+    with Books.open(tmp_path / "zone.db", clock=Clock(NOW)) as books:
+        for first, last in (("2025-08-01", "2025-08-31"), ("2025-09-01", "2025-09-30")):
+            books.handle(c.OpenCycle(start_date=first, end_date=last, target_usd=1, timezone="America/New_York"))
+        rows = (
+            "2025-08-31,1,a,groq,export,realtime",
+            "2025-09-01,50,b,groq,export,realtime",
+            "2025-09-02,4,c,groq,export,realtime",
+        )
+        answer = books.import_file(put("x.csv", csv(*rows)))
+        assert answer["remarks"] == [
+            "$50.00 of 2025-09-01T00:00:00Z to 2025-09-01T23:59:59.999999Z in no cycle: that lies across the edge of one, "
+            "whose days may be those of another time zone"
+        ]
+        assert [books.status(n)["totals"]["realtime_usd"] for n in (1, 2)] == [1, 4]
+
+
+@pytest.mark.parametrize(
+    "format", ["anthropic-cost", "anthropic-usage", "openai-costs", "openai-usage", "openrouter-activity"]
+)
+@pytest.mark.parametrize(
+    "content", [b"", b"not json at all", cost_report({1: "100", 2: "50"})[:-40].replace(b", ", b",\n"), b"[]"]
+)
+def test_half_a_file_is_refused_also_where_its_format_is_said(
+    books: Books, put: Put, format: str, content: bytes
+) -> None:
+    with pytest.raises(PayloadRefused):
+        books.import_file(put("half.json", content), format=format)
+    assert books.evidence() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "x is empty: export it again"),
+        (cost_report({1: "100"})[:-9], "x begins like JSON and is none (this is not JSON: "),
+        (b"hello", "x is of no format that is known: say which with --format, of claude-code, "),
+        (b'{"a": 1}', "x is of no format that is known"),
+    ],
+)
+def test_a_file_that_nobody_knows_is_told_what_is_wrong_with_it(
+    books: Books, put: Put, content: bytes, said: str
+) -> None:
+    with pytest.raises(PayloadRefused) as refused:
+        books.import_file(put("x", content))
+    assert refused.value.message.startswith(said)
+
+
+def test_an_export_of_the_future_is_refused(books: Books, put: Put) -> None:
+    with pytest.raises(TimeRefused, match="2025-10-06T12:00:00Z has not come yet"):
+        books.import_file(put("a.json", cost_report({1: "100"})), exported_at=datetime(2025, 10, 6, 12, tzinfo=UTC))
+    assert books.evidence() == []
+
+
+def test_lines_that_a_later_export_says_otherwise_are_counted(books: Books, put: Put) -> None:
+    books.import_file(put("new.json", cost_report({1: "110", 2: "50"}), "2025-10-02T00:00:00Z"))
+    answer = books.import_file(put("old.json", cost_report({1: "100", 2: "50"}), "2025-10-01T00:00:00Z"))
+    assert "1 line says otherwise than a better or later copy, which stands" in answer["remarks"]
+
+
+def test_a_file_that_was_not_read_to_the_last_line_says_so_each_time(books: Books, put: Put) -> None:
+    path = put("a.json", cost_report({1: "100", 2: "none"}))
+    assert [books.import_file(path)[name] for name in ("recorded", "unreadable")] == [True, 1]
+    assert [books.import_file(path)[name] for name in ("recorded", "unreadable")] == [False, 1]
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(books: Books, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Unavailable, match="is not a file"):
+        books.import_file(tmp_path / "pipe")
+
+
+def test_the_log_of_a_proxy_comes_after_what_the_provider_says_also_where_it_is_said_whose_it_is(
+    tmp_path: Path, put: Put
+) -> None:
+    row = {"request_id": "1", "spend": 0.01, "startTime": "2025-09-02T10:00:00+00:00"}
+    costs = {"data": [{"start_time": 1756771200, "end_time": 1756857600, "results": [{"object": "organization.costs.result", "amount": {"value": 0.3, "currency": "usd"}}]}]}  # fmt: skip
+    files = [
+        (put("spend.jsonl", jsonl(row)), {"provider": "openai"}),
+        (put("costs.json", json.dumps(costs).encode()), {}),
+    ]
+    for books in both_ways(tmp_path, files):
+        assert {s["name"]: s["counted"] for s in books.sources(1)} == {"openai costs": True, "litellm spend log": False}
