@@ -6,7 +6,6 @@ prove. A backup is a copy into a file of its own, a restore one out of it; both 
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,32 +14,24 @@ from ..domain.errors import Busy, Damaged, RuleRefused, Unavailable
 from ..projections import follow
 from ..store import chain, positions
 from ..store.connection import Connection, stream
-from .answers import Answer, to_json
+from .answers import Answer
+from .comparing import DESK, KEYS, Compared, require_same, still
+from .packing import parts
 
 if TYPE_CHECKING:
     from .books import Books
 
 BATCH = 5_000
 """Events after which what was copied is made durable."""
+AT_ONCE = 100
+"""Rows beside the log that are written together."""
 TRIES = 1_000
 """Times that a moment of the source is looked for between two writes."""
-PROBES = 8
-"""Moments of the past for which answers are compared, beside the last."""
 Progress = Callable[[int], None]
 
 _EVENTS = """
 SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, c.last, c.recorded_at, c.link
 FROM stored_events e JOIN event_chain c USING (position) WHERE e.position > ? ORDER BY e.position"""
-BESIDE = {
-    "idempotency_keys": ("key", ("fingerprint", "answer")),
-    "evidence": ("sha256, part", ("content",)),
-    "token_uses": ("name", ("last_used_at",)),
-    "jobs": (
-        "id",
-        ("kind", "cycle_id", "status", "requested_at", "requested_by", "via", "started_at", "finished_at", "outcome"),
-    ),
-}
-"""What lies beside the log and goes with it: the key of each table, and its other columns."""
 
 
 class Event(NamedTuple):
@@ -62,12 +53,25 @@ def copy(source: "Books", target: "Books", progress: Progress | None = None) -> 
         raise RuleRefused("these are the same books: name others to copy to", code="same-books")
     with _settled(source) as reading:
         end = positions.head(reading)
-        begun = _common_beginning(reading, target)
-        copied = _copy_events(reading, target, begun, progress)
+        copied = _copy_events(reading, target, _common_beginning(reading, target), progress)
         _copy_beside(reading, target)
-        rows = _require_same_rows(reading, target)
-    answers = _require_same_answers(source, target, end.position)
-    return Answer(recorded=copied > 0, copied=copied, position=end.position, head=str(end), rows=rows, answers=answers)
+        compared = _compared(source, reading, target, end)
+    return Answer(recorded=copied > 0, copied=copied, position=end.position, head=str(end), **compared._asdict())
+
+
+def _compared(source: "Books", reading: Connection, target: "Books", end: positions.Head) -> Compared:
+    """Compare all that was copied, now or before; refuses a target in which somebody went on writing."""
+    with target.file.reading() as written:
+        if positions.head(written).position > end.position:
+            raise _written_by_others(target)
+        now = source.now()
+        return require_same(
+            still(source, reading, source.file.where, now), still(target, written, target.file.where, now)
+        )
+
+
+def _written_by_others(target: "Books") -> RuleRefused:
+    return RuleRefused(f"somebody else writes in {target.file.where}: try again", code="other-books")
 
 
 @contextmanager
@@ -103,7 +107,7 @@ def _copy_events(reading: Connection, target: "Books", begun: positions.Head, pr
             link = _checked(event, link)
         with target.file.pen() as connection:
             if positions.head(connection).position != batch[0].position - 1:
-                raise RuleRefused(f"somebody else writes in {target.file.where}: try again", code="other-books")
+                raise _written_by_others(target)
             _append(connection, batch)
         copied += len(batch)
         if progress:
@@ -155,95 +159,25 @@ def _append(connection: Connection, batch: list[Event]) -> None:
 
 
 def _copy_beside(reading: Connection, target: "Books") -> None:
+    """Copy what lies beside the log. What is kept once stays as it is; what goes on changing becomes what the source has."""
     with target.file.pen() as connection:
-        for table, (key, others) in BESIDE.items():
-            columns = f"{key}, {', '.join(others)}"
-            marks = ", ".join("?" * (columns.count(",") + 1))
-            taken = "NOTHING" if table in ("evidence", "idempotency_keys") else _taken_over(others)
-            put = f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT ({key}) DO {taken}"
-            rows = iter(stream(reading, f"SELECT {columns} FROM {table}"))
-            while some := list(islice(rows, 100)):
-                connection.executemany(put, some)
+        for table, columns in KEYS.items():
+            _put(reading, connection, table, columns)
+        for digest, part, content in parts(reading):
+            connection.execute("INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (digest, part, content))
+        for table, columns in DESK.items():
+            connection.execute(f"DELETE FROM {table}")
+            _put(reading, connection, table, columns)
         follow.catch_up(connection)
     target.file.tidy()
 
 
-def _taken_over(columns: Iterable[str]) -> str:
-    return f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in columns)}"
-
-
-# -- comparing ------------------------------------------------------------------------------------------------------
-
-
-def _require_same_rows(reading: Connection, target: "Books") -> int:
-    """Compare every row of every read model, in whatever order they lie; how many there are."""
-    compared = 0
-    with target.file.reading() as connection:
-        for table in (table for view in follow.VIEWS for table in view.tables):
-            ours, theirs = _digest(reading, table), _digest(connection, table)
-            if ours != theirs:
-                raise Damaged(
-                    f"{table} of {target.file.where} has other rows: run `mecris audit replay` on it, and on what was copied"
-                )
-            compared += ours[0]
-    return compared
-
-
-def _digest(connection: Connection, table: str) -> tuple[int, int]:
-    """How many rows, and the sum of their digests: the same rows give the same, whatever their order."""
-    count = sum = 0
-    for row in stream(connection, f"SELECT * FROM {table}"):
-        count += 1
-        sum += int.from_bytes(sha256(repr(tuple(row)).encode()).digest())
-    return count, sum % 2**256
-
-
-def _require_same_answers(source: "Books", target: "Books", end: int) -> int:
-    """Ask both for everything there is to ask, as of the end and of moments before; how many answers there were."""
-    compared, now = 0, source.now()
-    ours, theirs = source.at(now), target.at(now)
-    moments = sorted({end, *(end * n // (PROBES + 1) for n in range(1, PROBES + 1))} - {0})
-    for at in moments:
-        for question, ask in _questions(ours, at):
-            if to_json(ask(ours)) != to_json(ask(theirs)):
-                raise Damaged(
-                    f"{target.file.where} answers otherwise than {source.file.where}: {question} as of {at}. "
-                    "Run `mecris audit replay` on both"
-                )
-            compared += 1
-    return compared
-
-
-Question = tuple[str, Callable[["Books"], Any]]
-
-
-def _questions(books: "Books", at: int) -> Iterator[Question]:
-    """Every question that was there to be asked at a position."""
-    yield "cycles", lambda b: b.cycles(as_of=at)
-    yield "odometers", lambda b: b.odometers(as_of=at)
-    yield "tokens", lambda b: b.tokens(as_of=at)
-    for cycle in (cycle["id"] for cycle in books.cycles(as_of=at)):
-        yield from _of_cycle(cycle, at)
-    for run in (run["run_id"] for run in books.runs(limit=EVERY, as_of=at)):
-        yield from _of_run(run, at)
-
-
-def _of_run(id: str, at: int) -> Iterator[Question]:
-    yield f"run {id}", lambda b: b.run(id, as_of=at)
-    yield f"reconciliations of {id}", lambda b: b.reconciliations(id, as_of=at)
-
-
-EVERY = 2**31
-"""More runs than there are."""
-
-
-def _of_cycle(id: int, at: int) -> Iterator[Question]:
-    yield f"status of cycle {id}", lambda b: b.status(id, as_of=at)
-    yield f"discrepancies of cycle {id}", lambda b: b.discrepancies(id, as_of=at)
-    yield f"sources of cycle {id}", lambda b: b.sources(id, as_of=at)
-    yield f"adjustments of cycle {id}", lambda b: b.adjustments(id, as_of=at)
-    yield f"plugs of cycle {id}", lambda b: b.plugs(id, as_of=at)
-    yield f"alerts of cycle {id}", lambda b: b.alerts(id, as_of=at)
+def _put(reading: Connection, connection: Connection, table: str, columns: str) -> None:
+    marks = ", ".join("?" * (columns.count(",") + 1))
+    put = f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+    rows = iter(stream(reading, f"SELECT {columns} FROM {table}"))
+    while some := list(islice(rows, AT_ONCE)):
+        connection.executemany(put, some)
 
 
 # -- backups --------------------------------------------------------------------------------------------------------

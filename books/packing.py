@@ -10,7 +10,7 @@ from threading import Event
 from typing import IO, Self
 
 from ..domain.errors import Unavailable
-from ..store.connection import Connection
+from ..store.connection import Connection, stream
 
 PART = 1 << 20
 """Bytes that are read, and compressed ones that are kept, at a time."""
@@ -60,6 +60,20 @@ class Packing:
         self._packed.seek(0)
         while part := self._packed.read(PART):
             yield part
+
+
+def content(connection: Connection, digest: str, part: int) -> bytes:
+    """One part of a file that is kept."""
+    found: bytes = connection.execute(
+        "SELECT content FROM evidence WHERE sha256 = ? AND part = ?", (digest, part)
+    ).fetchone()[0]
+    return found
+
+
+def parts(connection: Connection) -> Iterator[tuple[str, int, bytes]]:
+    """Every file that is kept, one part after the other: what a database hands out of many rows at once would be large."""
+    for digest, part in stream(connection, "SELECT sha256, part FROM evidence ORDER BY sha256, part"):
+        yield digest, part, content(connection, digest, part)
 
 
 def unpack(connection: Connection, digest: str, into: IO[bytes]) -> None:

@@ -1,0 +1,238 @@
+"""Moving books: what a copy takes over, what comparing it finds, and what happens when it is interrupted."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from exports import csv
+from postgres import Postgres
+
+from mecris.books import Books, comparing
+from mecris.domain import commands as c
+from mecris.domain.errors import Damaged
+
+pytestmark = pytest.mark.own_store  # these bring the stores they are about
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """A server, in which each test has schemas of its own."""
+    with Postgres.start() as server:
+        yield server
+
+
+@pytest.fixture(params=["a file", "a database"])
+def elsewhere(request: pytest.FixtureRequest, server: Postgres, tmp_path: Path) -> str:
+    """Where to copy to."""
+    return place(request.param, server, tmp_path)
+
+
+def place(kind: str, server: Postgres, folder: Path) -> str:
+    """A new place for books."""
+    name = f"books_{uuid4().hex[:8]}"
+    return f"{server.url}&schema={name}" if kind == "a database" else str(folder / f"{name}.db")
+
+
+def change(where: str, *statements: str) -> None:
+    """Change books behind their back, past the guards."""
+    if where.startswith("postgresql://"):
+        schema = where.rpartition("=")[2]
+        address = where.removesuffix(f"&schema={schema}")
+        with psycopg.connect(address, options=f"-csearch_path={schema},{schema}_views") as connection:
+            connection.execute("SET session_replication_role = replica")
+            for sql in statements:
+                connection.execute(sql)  # type: ignore[arg-type]  # it is a constant of the test
+    else:
+        with closing(sqlite3.connect(where)) as connection, connection:
+            for sql in statements:
+                connection.execute(sql)
+
+
+def rows(where: str, table: str) -> list[tuple[object, ...]]:
+    """A table as it is, in some order."""
+    with Books.open(where) as books, books.file.reading() as connection:
+        return sorted((tuple(row) for row in connection.execute(f"SELECT * FROM {table}")), key=repr)
+
+
+def story() -> list[c.Command]:
+    """A month in which something is missing and is explained, a run with its bills, and a counter."""
+    said = {"cycle_id": 1, "provider": "claude", "measured_at": "2025-09-10T09:05:00Z"}
+    dispatches = [c.Dispatch(dispatch_id=name, input_tokens=7, output_tokens=1) for name in ("B", "a")]
+    return [
+        c.OpenCycle(start_date="2025-08-06", end_date="2025-09-30", target_usd="24.96"),
+        c.RecordSource(source="session log", type="realtime", amount="0.11", **said),
+        c.RecordSource(source="console", type="manual", balance="19.54", payload="left: $19.54", **said),
+        c.ApplyPlug(cycle_id=1, square=True, yes=True, reason="another workspace"),
+        c.AdjustBudget(cycle_id=1, amount_usd=5, reason="topped up"),
+        c.RecordDispatches(run_id="nightly", dispatches=tuple(dispatches)),
+        c.ReconcileTokens(run_id="nightly", billed_in=9, billed_out=2),
+        c.ReadOdometer(provider="groq", amount_usd="1.20"),
+    ]
+
+
+def told(where: str, folder: Path) -> Books:
+    """Books with something of everything in them: orders under keys, two files, a token that was used, a job."""
+    books = Books.open(where, recorded_by="ada")
+    for number, order in enumerate(story()):
+        books.handle(order, idempotency_key=f"story {number}")
+    for name, usd in (("one.csv", "1.25"), ("two.csv", "oops")):
+        (folder / name).write_bytes(csv(f"2025-09-01,{usd},{name},claude,meter,realtime"))
+        books.import_file(folder / name)
+    assert books.admit(books.create_token("ci", "read")["token"])
+    books.note_token_uses()
+    books.jobs.reconcile(1, by="ada", idempotency_key="job")
+    return books
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[Books]:
+    """Books in a file, with something of everything in them."""
+    with told(str(tmp_path / "source.db"), tmp_path) as books:
+        yield books
+
+
+# -- what is compared -----------------------------------------------------------------------------------------------
+
+EVERYTHING = ("stored_events", "event_chain", "idempotency_keys", "evidence", "token_uses", "jobs", "budget_source")
+
+
+def test_a_copy_holds_everything_and_says_how_much_was_compared(source: Books, elsewhere: str) -> None:
+    answer = source.copy_to(elsewhere)
+    for table in EVERYTHING:
+        assert rows(source.file.where, table) == rows(elsewhere, table) != [], table
+    assert answer["copied"] == answer["events"] == answer["position"] == source.position
+    beside = sum(len(rows(elsewhere, table)) for table in EVERYTHING[2:6])
+    with source.file.reading() as connection:
+        tables = [table for view in comparing.follow.VIEWS for table in view.tables]
+        counted = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
+    assert answer["rows"] == beside + sum(counted)
+
+
+STATE = "state = CAST(replace(CAST(state AS TEXT), 'ada', 'ben') AS BLOB)"
+STATE_THERE = "state = convert_to(replace(convert_from(state, 'UTF8'), 'ada', 'ben'), 'UTF8')"
+CHANGED = {
+    "an event": (f"UPDATE stored_events SET {STATE} WHERE position = 4", "stored_events", "4 is not what was copied"),
+    "an event's topic": ("UPDATE stored_events SET topic = 'x' WHERE position = 2", "stored_events", "2 is not what"),
+    "an event's link": ("UPDATE event_chain SET link = recorded_at WHERE position = 2", "event_chain", "2 is not what"),
+    "an event's time": ("UPDATE event_chain SET recorded_at = '' WHERE position = 2", "event_chain", "2 is not what"),
+    "a lost event": ("DELETE FROM stored_events WHERE position = 3", "stored_events", "4 stands where 3 belongs"),
+    "a kept answer": ("UPDATE idempotency_keys SET answer = '{}' WHERE key = 'job'", "idempotency_keys", "'job' is not"),
+    "an added key": ("INSERT INTO idempotency_keys VALUES ('zz', 'f', '{}')", "idempotency_keys", "'zz' was not copied"),
+    "a changed file": ("UPDATE evidence SET content = 'x' WHERE part = 0", "evidence", "is not what was copied"),
+    "an added part": ("INSERT INTO evidence VALUES ('zz', 9, 'x')", "evidence", "'zz' was not copied"),
+    "a read model": ("UPDATE budget_source SET raw_payload = 'x'", "read model budget_source", "other rows"),
+    "an added row": ("INSERT INTO budget_threshold VALUES (99, 9, '1', '2', '3')", "read model budget_threshold", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_whatever_was_changed_in_a_copy_is_found_and_named(source: Books, elsewhere: str, what: str) -> None:
+    sql, table, difference = CHANGED[what]
+    source.copy_to(elsewhere)
+    there = elsewhere.startswith("postgresql://")
+    sql = sql.replace(STATE, STATE_THERE).replace("= recorded_at", "= recorded_at::bytea") if there else sql
+    change(elsewhere, sql)
+    for _ in range(2):  # another copy that finds nothing to do mends and hides nothing
+        with pytest.raises(Damaged, match=f"{table} of .*{difference}"):
+            source.copy_to(elsewhere)
+
+
+def test_what_was_changed_in_the_source_since_the_last_copy_is_found(source: Books, elsewhere: str) -> None:
+    source.copy_to(elsewhere)
+    change(source.file.where, f"UPDATE stored_events SET {STATE} WHERE position = 4")
+    source.handle(c.AdjustBudget(cycle_id=1, amount_usd=1, reason="more"))
+    with pytest.raises(Damaged, match=r"stored_events of .*: 4 is not what was copied"):
+        source.copy_to(elsewhere)
+
+
+def test_a_copy_that_orders_otherwise_is_found_although_its_rows_are_the_same(source: Books, tmp_path: Path) -> None:
+    target = str(tmp_path / "target.db")
+    source.copy_to(target)
+    change(
+        target,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = replace(sql, 'dispatch_id TEXT', 'dispatch_id TEXT COLLATE NOCASE') "
+        "WHERE name = 'cost_dispatch'",
+    )
+    change(target, "REINDEX cost_dispatch")
+    with pytest.raises(Damaged, match=r"answers otherwise than .*: run nightly as of"):
+        source.copy_to(target)
+
+
+def test_what_goes_on_changing_becomes_what_the_source_has(source: Books, elsewhere: str) -> None:
+    source.copy_to(elsewhere)
+    with Books.open(elsewhere) as used:
+        used.jobs.work()
+    change(elsewhere, "UPDATE token_uses SET last_used_at = '2099-01-01T00:00:00.000000Z'")
+    change(elsewhere, "INSERT INTO token_uses VALUES ('other', '2099-01-01T00:00:00.000000Z')")
+    source.jobs.work()
+    source.copy_to(elsewhere)
+    for table in ("token_uses", "jobs"):
+        assert rows(source.file.where, table) == rows(elsewhere, table) != []
+
+
+def test_what_is_written_in_the_source_meanwhile_is_no_difference(
+    source: Books, elsewhere: str, tmp_path: Path
+) -> None:
+    before = {table: rows(source.file.where, table) for table in EVERYTHING}
+
+    def write(_: int) -> None:
+        (tmp_path / "three.csv").write_bytes(csv("2025-09-01,oops,x,claude,meter,realtime"))
+        source.import_file(tmp_path / "three.csv")
+        source.handle(story()[1], idempotency_key="meanwhile")
+        assert source.jobs.work()
+        change(source.file.where, "UPDATE token_uses SET last_used_at = '2099-01-01T00:00:00.000000Z'")
+
+    answer = source.copy_to(elsewhere, write)
+    assert answer["position"] < source.position
+    assert {table: rows(elsewhere, table) for table in EVERYTHING} == before
+
+
+def test_an_event_that_was_changed_is_not_copied_nor_is_what_comes_after_it(source: Books, elsewhere: str) -> None:
+    change(source.file.where, f"UPDATE stored_events SET {STATE} WHERE position = 4")
+    with pytest.raises(Damaged, match="event 4 is not what was written: run `mecris audit verify`"):
+        source.copy_to(elsewhere)
+    with Books.open(elsewhere) as target:
+        assert target.position == 0
+
+
+# -- what is asked --------------------------------------------------------------------------------------------------
+
+
+def test_every_question_is_asked(source: Books) -> None:
+    asked = set()
+
+    class Heard(Books):
+        def __getattribute__(self, name: str) -> object:
+            asked.add(name)
+            return super().__getattribute__(name)
+
+    now = datetime.now(UTC)
+    with Heard.open(source.file.where) as books, books.file.reading() as connection:
+        same = comparing.still(books, connection, "here", now)
+        assert comparing.require_same(same, same).answers > 100
+    questions = {
+        *("status", "forecast", "discrepancies", "sources", "cycles", "adjustments", "plugs", "chart", "narrative"),
+        *("unified", "run", "runs", "reconciliations", "odometers", "alerts", "tokens", "evidence", "quarantine"),
+        "events",
+    }
+    assert questions <= asked
+
+
+def test_long_lists_are_asked_for_as_a_whole(source: Books, tmp_path: Path) -> None:
+    dispatches = tuple(c.Dispatch(dispatch_id=f"d{n:03}", input_tokens=1, output_tokens=1) for n in range(130))
+    source.handle(c.RecordDispatches(run_id="long", dispatches=dispatches))
+    for billed in range(120):
+        source.handle(c.ReconcileTokens(run_id="long", billed_in=billed, billed_out=1))
+    end = source.catch_up()
+    with source.file.reading() as connection:
+        books = comparing.still(source, connection, "here", datetime.now(UTC))
+        answers = {question: ask(books) for question, ask in comparing._questions(books, end)}
+    assert len(answers[f"run long as of {end}"]["first"]) == 130
+    assert len(answers[f"reconciliations of long as of {end}"]) == 120
+    assert [event["position"] for event in answers[f"log as of {end}"]] == list(range(1, end + 1))
