@@ -10,7 +10,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..domain.errors import Busy, Damaged, RuleRefused, Unavailable
+from ..domain.errors import Busy, Damaged, EventDamaged, RuleRefused, Unavailable
 from ..projections import follow
 from ..store import chain, positions
 from ..store.connection import Connection, stream
@@ -53,7 +53,7 @@ def copy(source: "Books", target: "Books", progress: Progress | None = None) -> 
         raise RuleRefused("these are the same books: name others to copy to", code="same-books")
     with _settled(source) as reading:
         end = positions.head(reading)
-        copied = _copy_events(reading, target, _common_beginning(reading, target), progress)
+        copied = _copy_events(reading, target, _common_beginning(reading, target), end, progress)
         _copy_beside(reading, target)
         compared = _compared(source, reading, target, end)
     return Answer(recorded=copied > 0, copied=copied, position=end.position, head=str(end), **compared._asdict())
@@ -80,10 +80,22 @@ def _settled(source: "Books") -> Iterator[Connection]:
     for _ in range(TRIES):
         source.catch_up()
         with source.file.reading() as reading:
-            if min(follow.positions(reading).values()) == positions.head(reading).position:
+            seen, end = follow.positions(reading).values(), positions.head(reading).position
+            _require_whole(reading, end, max(seen), source.file.where)
+            if min(seen) == end:
                 yield reading
                 return
     raise Busy(f"so much is written in {source.file.where} that no moment of it could be had: try again")
+
+
+def _require_whole(reading: Connection, end: int, seen: int, where: str) -> None:
+    """Refuse a log whose end is missing: its last write, and the read models, may know of more."""
+    known = max(seen, positions.end_of_write(reading, end) if end else 0)
+    if known > end:
+        raise EventDamaged(
+            f"the end of the log of {where} is missing: it ends at {end}, and once went on to {known} at least. "
+            "Run `mecris audit verify` on it; nothing was copied"
+        )
 
 
 def _common_beginning(reading: Connection, target: "Books") -> positions.Head:
@@ -99,19 +111,25 @@ def _common_beginning(reading: Connection, target: "Books") -> positions.Head:
     return begun
 
 
-def _copy_events(reading: Connection, target: "Books", begun: positions.Head, progress: Progress | None) -> int:
+def _copy_events(
+    reading: Connection, target: "Books", begun: positions.Head, end: positions.Head, progress: Progress | None
+) -> int:
     copied, link = 0, begun.link
     rows = (_event(row) for row in stream(reading, _EVENTS, (begun.position,)))
     for batch in _batches(rows):
+        before = batch[0].position - 1, link
         for event in batch:
             link = _checked(event, link)
         with target.file.pen() as connection:
-            if positions.head(connection).position != batch[0].position - 1:
+            here = positions.head(connection)
+            if (here.position, here.link) != before:
                 raise _written_by_others(target)
             _append(connection, batch)
         copied += len(batch)
         if progress:
             progress(len(batch))
+    if link != end.link:
+        raise EventDamaged("events at the end of the log are missing, their links are left: run `mecris audit verify`")
     return copied
 
 

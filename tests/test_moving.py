@@ -14,7 +14,7 @@ from postgres import Postgres
 
 from mecris.books import Books, comparing
 from mecris.domain import commands as c
-from mecris.domain.errors import Damaged
+from mecris.domain.errors import Damaged, EventDamaged
 
 pytestmark = pytest.mark.own_store  # these bring the stores they are about
 
@@ -199,6 +199,32 @@ def test_an_event_that_was_changed_is_not_copied_nor_is_what_comes_after_it(sour
         source.copy_to(elsewhere)
     with Books.open(elsewhere) as target:
         assert target.position == 0
+
+
+CUT_OFF = {
+    "the last event": ("stored_events", "event_chain"),
+    "the last event and what the read models know": ("stored_events", "event_chain", "view_positions"),
+    "the last event alone": ("stored_events",),
+}
+
+
+@pytest.mark.parametrize("what", CUT_OFF)
+def test_a_log_whose_end_is_missing_is_not_copied(source: Books, elsewhere: str, what: str) -> None:
+    source.handle(c.ReconcileTokens(run_id="nightly", billed_in=99999, billed_out=2, source="two events"))
+    end = source.catch_up()
+    if "view_positions" in CUT_OFF[what]:  # half of a write, which no read model has seen
+        assert positions_written_with(source, end) == 2
+        change(source.file.where, f"UPDATE view_positions SET position = {end - 1}")
+    change(source.file.where, *(f"DELETE FROM {t} WHERE position = {end}" for t in CUT_OFF[what] if t[0] in "se"))
+    with pytest.raises(EventDamaged, match=r"the end of the log|events at the end"):
+        source.copy_to(elsewhere)
+
+
+def positions_written_with(books: Books, position: int) -> int:
+    """How many events were written together with one."""
+    with books.file.reading() as connection:
+        asked = "SELECT count(*) FROM event_chain WHERE last = (SELECT last FROM event_chain WHERE position = ?)"
+        return int(connection.execute(asked, (position,)).fetchone()[0])
 
 
 # -- what is asked --------------------------------------------------------------------------------------------------
