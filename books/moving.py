@@ -4,16 +4,20 @@ A copy goes on where it was interrupted: what the target holds must be the begin
 prove. A backup is a copy into a file of its own, a restore one out of it; both see one moment of the source, whoever writes.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import groupby, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.errors import Busy, Damaged, EventDamaged, RuleRefused, Unavailable
 from ..projections import follow
-from ..store import chain, positions
+from ..store import chain, positions, schema
 from ..store.connection import Connection, stream
+from ..store.faults import told
+from ..store.file import address
 from .answers import Answer
 from .comparing import DESK, KEYS, Compared, require_same, still
 from .packing import parts
@@ -213,8 +217,38 @@ def backup(source: "Books", path: Path, progress: Progress | None = None) -> Ans
 
 
 def restore(target: "Books", path: Path, progress: Progress | None = None) -> Answer:
-    """Copy the books in a file into these; a file that is not there is no books, and is not made."""
+    """Copy the books in a file into these, and change nothing of it; a file that is not there is no books, and is not made."""
     if not path.is_file():
         raise Unavailable(f"{path} is not a file: name one that `mecris books backup` wrote")
-    with type(target).open(path) as source:
-        return copy(source, target, progress)
+    with TemporaryDirectory(prefix="mecris-") as folder, _read(_of_today(path, Path(folder), target)) as connection:
+        return copy(still(target, connection, str(path), target.now()), target, progress)
+
+
+def _of_today(path: Path, folder: Path, target: "Books") -> Path:
+    """A backup, or a copy of it in a folder of our own where an older one is brought up to date."""
+    with _read(path) as connection:
+        if _is_of_today(connection, path):
+            return path
+        private = folder / path.name
+        with closing(sqlite3.connect(private)) as copied:
+            connection.backup(copied)
+    with type(target).open(private) as opened:
+        opened.catch_up()
+    return private
+
+
+def _is_of_today(connection: sqlite3.Connection, path: Path) -> bool:
+    """Can this version ask these books as they are?"""
+    if schema.version_of(connection, str(path)) < schema.VERSION:
+        return False
+    return min(follow.positions(connection).values()) >= positions.head(connection).position
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[sqlite3.Connection]:
+    """A file that is only read: nothing is made beside it either, unless it is in use."""
+    in_use = path.with_name(f"{path.name}-wal").exists()
+    where = address(str(path), "ro" if in_use else "ro&immutable=1")
+    with told(str(path)), closing(sqlite3.connect(where, uri=True, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        yield connection

@@ -1,10 +1,14 @@
 """Moving books: what a copy takes over, what comparing it finds, and what happens when it is interrupted."""
 
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from uuid import uuid4
 
 import psycopg
@@ -14,7 +18,7 @@ from postgres import Postgres
 
 from mecris.books import Books, comparing
 from mecris.domain import commands as c
-from mecris.domain.errors import Damaged, EventDamaged
+from mecris.domain.errors import Damaged, EventDamaged, NotBooks, Unavailable
 
 pytestmark = pytest.mark.own_store  # these bring the stores they are about
 
@@ -262,3 +266,106 @@ def test_long_lists_are_asked_for_as_a_whole(source: Books, tmp_path: Path) -> N
     assert len(answers[f"run long as of {end}"]["first"]) == 130
     assert len(answers[f"reconciliations of long as of {end}"]) == 120
     assert [event["position"] for event in answers[f"log as of {end}"]] == list(range(1, end + 1))
+
+
+# -- backups --------------------------------------------------------------------------------------------------------
+
+GOLDEN = Path(__file__).parent / "golden" / "books"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Where backups lie."""
+    (tmp_path / "kept").mkdir()
+    return tmp_path / "kept"
+
+
+def test_a_backup_is_restored_and_not_touched(source: Books, elsewhere: str, kept: Path) -> None:
+    answer = source.backup(kept / "books.backup")
+    before = content(kept)
+    assert list(before) == ["books.backup"]
+    with Books.open(elsewhere) as target:
+        assert target.restore(kept / "books.backup")["head"] == answer["head"]
+        assert target.status(1) == source.at(target.now()).status(1) | {"as_of": None}
+    assert content(kept) == before
+
+
+@pytest.mark.parametrize("version", sorted(path.stem for path in GOLDEN.glob("*.db")))
+def test_a_backup_of_an_older_version_is_restored_and_not_touched(elsewhere: str, kept: Path, version: str) -> None:
+    shutil.copy(GOLDEN / f"{version}.db", kept / "old.backup")
+    before = content(kept)
+    with Books.open(elsewhere) as target:
+        answer = target.restore(kept / "old.backup")
+        assert answer["copied"] == answer["events"] == target.position > 100
+        assert target.verify(answer["head"]).faults == []
+    assert content(kept) == before
+
+
+def test_books_in_use_are_restored_from_as_they_are_at_that_moment(source: Books, elsewhere: str) -> None:
+    source.handle(c.AdjustBudget(cycle_id=1, amount_usd=1, reason="not in the read models yet"))
+    assert Path(f"{source.file.where}-wal").stat().st_size > 0
+    with Books.open(elsewhere) as target:
+        assert target.restore(source.file.where)["copied"] == source.position
+
+
+def test_a_backup_with_a_missing_end_is_not_restored(source: Books, elsewhere: str, kept: Path) -> None:
+    end = source.backup(kept / "books.backup")["position"]
+    change(str(kept / "books.backup"), *(f"DELETE FROM {t} WHERE position = {end}" for t in EVERYTHING[:2]))
+    with Books.open(elsewhere) as target, pytest.raises(EventDamaged, match=r"the end of the log of .*books.backup"):
+        target.restore(kept / "books.backup")
+
+
+def test_what_is_no_backup_is_refused_under_its_name(elsewhere: str, kept: Path) -> None:
+    (kept / "letter.txt").write_text("dear ada, " * 100)
+    with closing(sqlite3.connect(kept / "other.db")) as other:
+        other.execute("CREATE TABLE invoices (id)")
+    (kept / "empty").touch()
+    with Books.open(elsewhere) as target:
+        for name in ("letter.txt", "other.db", "empty"):
+            with pytest.raises(NotBooks, match=f"{name} is"):
+                target.restore(kept / name)
+        with pytest.raises(Unavailable, match="is not a file"):
+            target.restore(kept / "nothing")
+
+
+AS_NOBODY = """
+import os, sys
+from mecris.books import Books, moving
+import mecris.projections.access, mecris.projections.alerts, mecris.projections.budget, mecris.projections.imports
+import mecris.projections.odometers, mecris.projections.records, mecris.projections.runs
+import mecris.books.access, mecris.books.chart, mecris.books.costs, mecris.books.counters, mecris.books.evidence
+import mecris.books.audit, mecris.books.summary, mecris.books.unified, simplejson, zoneinfo
+os.getuid() or (os.setgroups([]), os.setgid(65534), os.setuid(65534))  # root may do everything, so root steps down
+backup, target = sys.argv[1:]
+assert not os.access(backup, os.W_OK) and not os.access(os.path.dirname(backup), os.W_OK)
+with Books.open(target) as books:
+    print(books.restore(backup)["copied"], books.position)
+"""
+
+
+@pytest.mark.parametrize("backup", ["of today", "of the first version"])
+def test_a_backup_that_one_may_only_read_is_restored(source: Books, backup: str) -> None:
+    place = Path(mkdtemp(prefix="mecris-kept-"))  # on a path that everybody may walk, which pytest's own is not
+    try:
+        if backup == "of today":
+            source.backup(place / "books.backup")
+        else:
+            shutil.copy(GOLDEN / "v1.db", place / "books.backup")
+        (place / "books.backup").chmod(0o444)
+        (place / "new").mkdir()
+        (place / "new").chmod(0o777)
+        place.chmod(0o555)
+        command = [sys.executable, "-c", AS_NOBODY, place / "books.backup", place / "new" / "books.db"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        copied, position = done.stdout.split()
+        assert copied == position != "0"
+        assert sorted(path.name for path in place.iterdir()) == ["books.backup", "new"]
+    finally:
+        place.chmod(0o755)
+        shutil.rmtree(place)
