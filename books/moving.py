@@ -20,7 +20,7 @@ from ..store.faults import told
 from ..store.file import address
 from .answers import Answer
 from .comparing import DESK, KEYS, Compared, require_same, still
-from .packing import parts
+from .packing import content, is_kept, names
 
 if TYPE_CHECKING:
     from .books import Books
@@ -58,6 +58,7 @@ def copy(source: "Books", target: "Books", progress: Progress | None = None) -> 
     with _settled(source) as reading:
         end = positions.head(reading)
         copied = _copy_events(reading, target, _common_beginning(reading, target), end, progress)
+        _copy_evidence(reading, target)
         _copy_beside(reading, target)
         compared = _compared(source, reading, target, end)
     return Answer(recorded=copied > 0, copied=copied, position=end.position, head=str(end), **compared._asdict())
@@ -180,13 +181,21 @@ def _append(connection: Connection, batch: list[Event]) -> None:
     connection.executemany("INSERT INTO event_chain VALUES (?, ?, ?, ?)", links)
 
 
+def _copy_evidence(reading: Connection, target: "Books") -> None:
+    """Copy the files that are kept, part by part: what is there already is not sent again."""
+    every = iter(names(reading))
+    while some := list(islice(every, AT_ONCE)):
+        with target.file.pen() as connection:
+            for name in some:
+                if not is_kept(connection, *name):
+                    connection.execute("INSERT INTO evidence VALUES (?, ?, ?)", (*name, content(reading, *name)))
+
+
 def _copy_beside(reading: Connection, target: "Books") -> None:
-    """Copy what lies beside the log. What is kept once stays as it is; what goes on changing becomes what the source has."""
+    """Copy what else lies beside the log. What is kept once stays as it is; what goes on changing becomes what the source has."""
     with target.file.pen() as connection:
         for table, columns in KEYS.items():
             _put(reading, connection, table, columns)
-        for digest, part, content in parts(reading):
-            connection.execute("INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (digest, part, content))
         for table, columns in DESK.items():
             connection.execute(f"DELETE FROM {table}")
             _put(reading, connection, table, columns)

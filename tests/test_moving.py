@@ -1,12 +1,15 @@
 """Moving books: what a copy takes over, what comparing it finds, and what happens when it is interrupted."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 from uuid import uuid4
@@ -17,6 +20,7 @@ from exports import csv
 from postgres import Postgres
 
 from mecris.books import Books, comparing
+from mecris.books.packing import PART
 from mecris.domain import commands as c
 from mecris.domain.errors import Damaged, EventDamaged, NotBooks, Unavailable
 
@@ -369,3 +373,51 @@ def test_a_backup_that_one_may_only_read_is_restored(source: Books, backup: str)
     finally:
         place.chmod(0o755)
         shutil.rmtree(place)
+
+
+# -- evidence -------------------------------------------------------------------------------------------------------
+
+LARGE = 96
+"""MiB of evidence that are moved."""
+MEMORY = """
+import sys, os
+from mecris.books import Books
+from mecris.books.packing import unpack
+def peak():
+    return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+what, where, file = sys.argv[1:]
+with Books.open(where) as books:
+    before = peak()
+    if what == "backup":
+        books.backup(file)
+    elif what == "restore":
+        books.restore(file)
+    else:
+        with books.file.reading() as connection, open(file, "wb") as out:
+            unpack(connection, "a" * 64, out)
+    print(peak() - before)
+"""
+
+
+def grown(*words: object) -> int:
+    """By how many MiB a program grew at its highest that moved books, or unpacked a file."""
+    done = subprocess.run([sys.executable, "-c", MEMORY, *map(str, words)], stdout=subprocess.PIPE, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the memory of a program")
+def test_moving_evidence_takes_no_more_memory_than_a_few_parts_of_it(
+    server: Postgres, tmp_path: Path, elsewhere: str
+) -> None:
+    packing, whole = zlib.compressobj(0), sha256()
+    source = place("a database", server, tmp_path)
+    with Books.open(source) as books, books.file.pen() as connection:
+        for part in range(LARGE):
+            noise = os.urandom(PART)
+            whole.update(noise)
+            kept = packing.compress(noise) + (packing.flush() if part == LARGE - 1 else b"")
+            connection.execute("INSERT INTO evidence VALUES (?, ?, ?)", ("a" * 64, part, kept))
+    assert grown("backup", source, tmp_path / "books.backup") < LARGE
+    assert grown("restore", elsewhere, tmp_path / "books.backup") < LARGE
+    assert grown("unpack", source, tmp_path / "unpacked") < LARGE / 2
+    assert sha256((tmp_path / "unpacked").read_bytes()).digest() == whole.digest()
