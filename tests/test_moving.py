@@ -1,13 +1,16 @@
 """Moving books: what a copy takes over, what comparing it finds, and what happens when it is interrupted."""
 
+import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -19,10 +22,12 @@ import pytest
 from exports import csv
 from postgres import Postgres
 
-from mecris.books import Books, comparing
+from mecris.books import Books, comparing, moving
 from mecris.books.packing import PART
+from mecris.cli.main import run
 from mecris.domain import commands as c
-from mecris.domain.errors import Damaged, EventDamaged, NotBooks, Unavailable
+from mecris.domain.errors import Damaged, EventDamaged, NotBooks, RuleRefused, Unavailable
+from mecris.store.connection import Connection
 
 pytestmark = pytest.mark.own_store  # these bring the stores they are about
 
@@ -421,3 +426,170 @@ def test_moving_evidence_takes_no_more_memory_than_a_few_parts_of_it(
     assert grown("restore", elsewhere, tmp_path / "books.backup") < LARGE
     assert grown("unpack", source, tmp_path / "unpacked") < LARGE / 2
     assert sha256((tmp_path / "unpacked").read_bytes()).digest() == whole.digest()
+
+
+# -- interrupted, and two at once -----------------------------------------------------------------------------------
+
+WAYS = [("a file", "a database"), ("a database", "a file"), ("a file", "a file")]
+BOTH_WAYS = pytest.mark.parametrize(("come_from", "go_to"), WAYS)
+
+
+def interrupt(books: Books, number: int, how: Callable[[], None]) -> None:
+    """Let something happen in one of the next transactions that write these books, before it is committed."""
+    pen, count = books.file.pen, iter(range(1, 1000))
+
+    @contextmanager
+    def hurried(**more: bool) -> Iterator[Connection]:
+        with pen(**more) as connection:
+            yield connection
+            if next(count) == number:
+                how()
+
+    books.file.pen = hurried  # type: ignore[method-assign]
+
+
+def ctrl_c() -> None:
+    raise KeyboardInterrupt
+
+
+def stopped_by_ctrl_c(source: str, target: str, number: int) -> bool:
+    """Copy, and press Ctrl-C in one of the transactions; False if there were not so many."""
+    with Books.open(source) as ours, Books.open(target) as theirs:
+        interrupt(theirs, number, ctrl_c)
+        try:
+            moving.copy(ours, theirs)
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def killed(source: str, target: str, number: int) -> bool:
+    """Copy in a program that is killed in one of the transactions; False if there were not so many."""
+    child = os.fork()
+    if not child:
+        failed = 1
+        try:
+            with Books.open(source) as ours, Books.open(target) as theirs:
+                interrupt(theirs, number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+                moving.copy(ours, theirs)
+                failed = 0
+        finally:
+            os._exit(failed)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("how", [stopped_by_ctrl_c, killed])
+def test_a_copy_that_is_interrupted_in_any_of_its_steps_goes_on_and_ends_as_one_at_once(
+    server: Postgres,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    come_from: str,
+    go_to: str,
+    how: Callable[[str, str, int], bool],
+) -> None:
+    monkeypatch.setattr(moving, "BATCH", 9)
+    source, target, steps = place(come_from, server, tmp_path), place(go_to, server, tmp_path), 0
+    told(source, tmp_path).close()
+    while how(source, target, steps + 1):
+        steps += 1
+        require_whole_after_another_run(source, target)
+        target = place(go_to, server, tmp_path)
+    assert steps >= 4  # two batches of events, the evidence, and the rest
+
+
+def require_whole_after_another_run(source: str, target: str) -> None:
+    """What another run makes of a copy that was interrupted is what was to be copied."""
+    with Books.open(source) as ours, Books.open(target) as theirs:
+        moving.copy(ours, theirs)
+        assert moving.copy(ours, theirs)["copied"] == 0
+        assert theirs.verify(ours.verify().head).faults == []
+        replayed = theirs.replay()
+        assert (replayed.differences, replayed.faults) == (0, [])
+        assert theirs.handle(story()[1], idempotency_key="story 1").replayed
+    for table in EVERYTHING:
+        assert rows(source, table) == rows(target, table) != [], table
+
+
+def test_a_backup_that_was_interrupted_is_made_the_next_time(source: Books, kept: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        source.backup(kept / "books.backup", lambda _: ctrl_c())
+    assert not (kept / "books.backup").exists()
+    source.handle(c.AdjustBudget(cycle_id=1, amount_usd=1, reason="meanwhile"))
+    assert source.backup(kept / "books.backup")["events"] == source.position
+    assert list(content(kept)) == ["books.backup"]
+
+
+def test_a_copy_into_books_that_another_one_fills_is_refused(
+    source: Books, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "BATCH", 5)
+    answers = []
+
+    def another(_: int) -> None:
+        with Books.open(source.file.where) as books:
+            answers.append(books.copy_to(elsewhere))
+
+    with pytest.raises(RuleRefused, match=r"somebody else writes in .*: try again"):
+        source.copy_to(elsewhere, another)
+    assert answers[0]["events"] == source.position
+    assert source.copy_to(elsewhere)["copied"] == 0
+
+
+def test_a_copy_into_books_in_which_somebody_records_is_refused(source: Books, elsewhere: str) -> None:
+    def record(_: int) -> None:
+        with Books.open(elsewhere) as books:
+            books.handle(story()[0])
+
+    with pytest.raises(RuleRefused, match=r"somebody else writes in .*: try again"):
+        source.copy_to(elsewhere, record)
+
+
+def test_copies_at_the_same_time_end_whole_or_are_refused(
+    source: Books, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "BATCH", 2)
+
+    def copy(_: int) -> str:
+        with Books.open(source.file.where) as books:
+            try:
+                return str(books.copy_to(elsewhere)["head"])
+            except RuleRefused as refused:
+                return refused.code
+
+    with ThreadPoolExecutor(4) as pool:
+        ends = set(pool.map(copy, range(4)))
+    head = str(source.verify().head)
+    assert head in ends
+    assert ends <= {head, "other-books"}
+    for table in EVERYTHING:
+        assert rows(source.file.where, table) == rows(elsewhere, table)
+    assert source.copy_to(elsewhere)["copied"] == 0
+
+
+# -- what is told ---------------------------------------------------------------------------------------------------
+
+
+def test_the_command_says_how_much_was_copied_and_compared(
+    source: Books, elsewhere: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where, events = source.file.where, source.position
+    assert run(["books", "copy", where, elsewhere, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert run(["books", "copy", where, elsewhere]) == 0
+    assert capsys.readouterr().out == (
+        f"0 of {events} events copied, {events} events, {answer['rows']} rows and {answer['answers']} answers compared, "
+        "0 differences\n"
+    )
+    change(elsewhere, "INSERT INTO idempotency_keys VALUES ('zz', 'f', '{}')")
+    assert run(["books", "copy", where, elsewhere]) == 5
+    assert "idempotency_keys of " in (said := capsys.readouterr().err)
+    assert "'zz' was not copied: run `mecris audit verify` on both, or copy into new books" in said
+
+
+def test_empty_books_are_copied(elsewhere: str, tmp_path: Path) -> None:
+    with Books.open(tmp_path / "empty.db") as books:
+        answer = books.copy_to(elsewhere)
+    assert (answer["recorded"], answer["copied"], answer["events"], answer["rows"]) == (False, 0, 0, 0)
