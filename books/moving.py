@@ -19,7 +19,7 @@ from ..store.connection import Connection, stream
 from ..store.faults import told
 from ..store.file import address
 from .answers import Answer
-from .comparing import DESK, KEYS, Compared, require_same, still
+from .comparing import DESK, KEYS, Compared, Pair, require_same, still
 from .packing import content, is_kept, names
 
 if TYPE_CHECKING:
@@ -59,9 +59,17 @@ def copy(source: "Books", target: "Books", progress: Progress | None = None) -> 
         end = positions.head(reading)
         copied = _copy_events(reading, target, _common_beginning(reading, target), end, progress)
         _copy_evidence(reading, target)
-        _copy_beside(reading, target)
-        compared = _compared(source, reading, target, end)
-    return Answer(recorded=copied > 0, copied=copied, position=end.position, head=str(end), **compared._asdict())
+        desk = _copy_beside(source, reading, target)
+        events, rows, answers = _compared(source, reading, target, end)
+    return Answer(
+        recorded=copied > 0,
+        copied=copied,
+        position=end.position,
+        head=str(end),
+        events=events,
+        rows=rows + desk,
+        answers=answers,
+    )
 
 
 def _compared(source: "Books", reading: Connection, target: "Books", end: positions.Head) -> Compared:
@@ -183,24 +191,29 @@ def _append(connection: Connection, batch: list[Event]) -> None:
 
 def _copy_evidence(reading: Connection, target: "Books") -> None:
     """Copy the files that are kept, part by part: what is there already is not sent again."""
-    every = iter(names(reading))
-    while some := list(islice(every, AT_ONCE)):
+    rest = iter(names(reading))
+    while some := list(islice(rest, AT_ONCE)):
         with target.file.pen() as connection:
             for name in some:
                 if not is_kept(connection, *name):
                     connection.execute("INSERT INTO evidence VALUES (?, ?, ?)", (*name, content(reading, *name)))
 
 
-def _copy_beside(reading: Connection, target: "Books") -> None:
-    """Copy what else lies beside the log. What is kept once stays as it is; what goes on changing becomes what the source has."""
+def _copy_beside(source: "Books", reading: Connection, target: "Books") -> int:
+    """Copy what else lies beside the log. What is kept once stays as it is; what goes on changing becomes what the source has.
+
+    Returns how many rows of the latter were compared, before somebody who uses the target changes them again.
+    """
     with target.file.pen() as connection:
         for table, columns in KEYS.items():
             _put(reading, connection, table, columns)
         for table, columns in DESK.items():
             connection.execute(f"DELETE FROM {table}")
             _put(reading, connection, table, columns)
+        desk = Pair(reading, connection, source.file.where, target.file.where).same_desk()
         follow.catch_up(connection)
     target.file.tidy()
+    return desk
 
 
 def _put(reading: Connection, connection: Connection, table: str, columns: str) -> None:
@@ -230,7 +243,7 @@ def restore(target: "Books", path: Path, progress: Progress | None = None) -> An
     if not path.is_file():
         raise Unavailable(f"{path} is not a file: name one that `mecris books backup` wrote")
     with TemporaryDirectory(prefix="mecris-") as folder, _read(_of_today(path, Path(folder), target)) as connection:
-        return copy(still(target, connection, str(path), target.now()), target, progress)
+        return copy(still(target, connection, str(path.absolute()), target.now()), target, progress)
 
 
 def _of_today(path: Path, folder: Path, target: "Books") -> Path:

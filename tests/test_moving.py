@@ -206,6 +206,24 @@ def test_what_is_written_in_the_source_meanwhile_is_no_difference(
     assert {table: rows(elsewhere, table) for table in EVERYTHING} == before
 
 
+def test_a_copy_that_is_used_already_is_no_difference(
+    source: Books, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = source.create_token("early", "read")["token"]
+    with Books.open(elsewhere) as target:
+        tidy = target.file.tidy
+
+        def used() -> None:  # after the last write of the copy, before what was copied is compared
+            tidy()
+            with Books.open(elsewhere) as server:
+                assert server.admit(secret)
+                server.note_token_uses()
+
+        monkeypatch.setattr(target.file, "tidy", used)
+        assert moving.copy(source, target)["events"] == source.position
+    assert len(rows(elsewhere, "token_uses")) == len(rows(source.file.where, "token_uses")) + 1
+
+
 def test_an_event_that_was_changed_is_not_copied_nor_is_what_comes_after_it(source: Books, elsewhere: str) -> None:
     change(source.file.where, f"UPDATE stored_events SET {STATE} WHERE position = 4")
     with pytest.raises(Damaged, match="event 4 is not what was written: run `mecris audit verify`"):
@@ -327,6 +345,12 @@ def test_a_backup_with_a_missing_end_is_not_restored(source: Books, elsewhere: s
     change(str(kept / "books.backup"), *(f"DELETE FROM {t} WHERE position = {end}" for t in EVERYTHING[:2]))
     with Books.open(elsewhere) as target, pytest.raises(EventDamaged, match=r"the end of the log of .*books.backup"):
         target.restore(kept / "books.backup")
+
+
+def test_books_are_not_restored_from_themselves(source: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuleRefused, match="these are the same books"):
+        source.restore("source.db")
 
 
 def test_what_is_no_backup_is_refused_under_its_name(elsewhere: str, kept: Path) -> None:
