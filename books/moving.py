@@ -4,43 +4,38 @@ A copy goes on where it was interrupted: what the target holds must be the begin
 prove. A backup is a copy into a file of its own, a restore one out of it; both see one moment of the source, whoever writes.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from hashlib import sha256
+from contextlib import closing, contextmanager
 from itertools import groupby, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..domain.errors import Busy, Damaged, RuleRefused, Unavailable
+from ..domain.errors import Busy, Damaged, EventDamaged, RuleRefused, Unavailable
 from ..projections import follow
-from ..store import chain, positions
+from ..store import chain, positions, schema
 from ..store.connection import Connection, stream
-from .answers import Answer, to_json
+from ..store.faults import told
+from ..store.file import address
+from .answers import Answer
+from .comparing import DESK, KEYS, Compared, Pair, require_same, still
+from .packing import content, is_kept, names
 
 if TYPE_CHECKING:
     from .books import Books
 
 BATCH = 5_000
 """Events after which what was copied is made durable."""
+AT_ONCE = 100
+"""Rows beside the log that are written together."""
 TRIES = 1_000
 """Times that a moment of the source is looked for between two writes."""
-PROBES = 8
-"""Moments of the past for which answers are compared, beside the last."""
 Progress = Callable[[int], None]
 
 _EVENTS = """
 SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, c.last, c.recorded_at, c.link
 FROM stored_events e JOIN event_chain c USING (position) WHERE e.position > ? ORDER BY e.position"""
-BESIDE = {
-    "idempotency_keys": ("key", ("fingerprint", "answer")),
-    "evidence": ("sha256, part", ("content",)),
-    "token_uses": ("name", ("last_used_at",)),
-    "jobs": (
-        "id",
-        ("kind", "cycle_id", "status", "requested_at", "requested_by", "via", "started_at", "finished_at", "outcome"),
-    ),
-}
-"""What lies beside the log and goes with it: the key of each table, and its other columns."""
 
 
 class Event(NamedTuple):
@@ -62,12 +57,34 @@ def copy(source: "Books", target: "Books", progress: Progress | None = None) -> 
         raise RuleRefused("these are the same books: name others to copy to", code="same-books")
     with _settled(source) as reading:
         end = positions.head(reading)
-        begun = _common_beginning(reading, target)
-        copied = _copy_events(reading, target, begun, progress)
-        _copy_beside(reading, target)
-        rows = _require_same_rows(reading, target)
-    answers = _require_same_answers(source, target, end.position)
-    return Answer(recorded=copied > 0, copied=copied, position=end.position, head=str(end), rows=rows, answers=answers)
+        copied = _copy_events(reading, target, _common_beginning(reading, target), end, progress)
+        _copy_evidence(reading, target)
+        desk = _copy_beside(source, reading, target)
+        events, rows, answers = _compared(source, reading, target, end)
+    return Answer(
+        recorded=copied > 0,
+        copied=copied,
+        position=end.position,
+        head=str(end),
+        events=events,
+        rows=rows + desk,
+        answers=answers,
+    )
+
+
+def _compared(source: "Books", reading: Connection, target: "Books", end: positions.Head) -> Compared:
+    """Compare all that was copied, now or before; refuses a target in which somebody went on writing."""
+    with target.file.reading() as written:
+        if positions.head(written).position > end.position:
+            raise _written_by_others(target)
+        now = source.now()
+        return require_same(
+            still(source, reading, source.file.where, now), still(target, written, target.file.where, now)
+        )
+
+
+def _written_by_others(target: "Books") -> RuleRefused:
+    return RuleRefused(f"somebody else writes in {target.file.where}: try again", code="other-books")
 
 
 @contextmanager
@@ -76,10 +93,22 @@ def _settled(source: "Books") -> Iterator[Connection]:
     for _ in range(TRIES):
         source.catch_up()
         with source.file.reading() as reading:
-            if min(follow.positions(reading).values()) == positions.head(reading).position:
+            seen, end = follow.positions(reading).values(), positions.head(reading).position
+            _require_whole(reading, end, max(seen), source.file.where)
+            if min(seen) == end:
                 yield reading
                 return
     raise Busy(f"so much is written in {source.file.where} that no moment of it could be had: try again")
+
+
+def _require_whole(reading: Connection, end: int, seen: int, where: str) -> None:
+    """Refuse a log whose end is missing: its last write, and the read models, may know of more."""
+    known = max(seen, positions.end_of_write(reading, end) if end else 0)
+    if known > end:
+        raise EventDamaged(
+            f"the end of the log of {where} is missing: it ends at {end}, and once went on to {known} at least. "
+            "Run `mecris audit verify` on it; nothing was copied"
+        )
 
 
 def _common_beginning(reading: Connection, target: "Books") -> positions.Head:
@@ -95,19 +124,25 @@ def _common_beginning(reading: Connection, target: "Books") -> positions.Head:
     return begun
 
 
-def _copy_events(reading: Connection, target: "Books", begun: positions.Head, progress: Progress | None) -> int:
+def _copy_events(
+    reading: Connection, target: "Books", begun: positions.Head, end: positions.Head, progress: Progress | None
+) -> int:
     copied, link = 0, begun.link
     rows = (_event(row) for row in stream(reading, _EVENTS, (begun.position,)))
     for batch in _batches(rows):
+        before = batch[0].position - 1, link
         for event in batch:
             link = _checked(event, link)
         with target.file.pen() as connection:
-            if positions.head(connection).position != batch[0].position - 1:
-                raise RuleRefused(f"somebody else writes in {target.file.where}: try again", code="other-books")
+            here = positions.head(connection)
+            if (here.position, here.link) != before:
+                raise _written_by_others(target)
             _append(connection, batch)
         copied += len(batch)
         if progress:
             progress(len(batch))
+    if link != end.link:
+        raise EventDamaged("events at the end of the log are missing, their links are left: run `mecris audit verify`")
     return copied
 
 
@@ -154,96 +189,39 @@ def _append(connection: Connection, batch: list[Event]) -> None:
     connection.executemany("INSERT INTO event_chain VALUES (?, ?, ?, ?)", links)
 
 
-def _copy_beside(reading: Connection, target: "Books") -> None:
+def _copy_evidence(reading: Connection, target: "Books") -> None:
+    """Copy the files that are kept, part by part: what is there already is not sent again."""
+    rest = iter(names(reading))
+    while some := list(islice(rest, AT_ONCE)):
+        with target.file.pen() as connection:
+            for name in some:
+                if not is_kept(connection, *name):
+                    connection.execute("INSERT INTO evidence VALUES (?, ?, ?)", (*name, content(reading, *name)))
+
+
+def _copy_beside(source: "Books", reading: Connection, target: "Books") -> int:
+    """Copy what else lies beside the log. What is kept once stays as it is; what goes on changing becomes what the source has.
+
+    Returns how many rows of the latter were compared, before somebody who uses the target changes them again.
+    """
     with target.file.pen() as connection:
-        for table, (key, others) in BESIDE.items():
-            columns = f"{key}, {', '.join(others)}"
-            marks = ", ".join("?" * (columns.count(",") + 1))
-            taken = "NOTHING" if table in ("evidence", "idempotency_keys") else _taken_over(others)
-            put = f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT ({key}) DO {taken}"
-            rows = iter(stream(reading, f"SELECT {columns} FROM {table}"))
-            while some := list(islice(rows, 100)):
-                connection.executemany(put, some)
+        for table, columns in KEYS.items():
+            _put(reading, connection, table, columns)
+        for table, columns in DESK.items():
+            connection.execute(f"DELETE FROM {table}")
+            _put(reading, connection, table, columns)
+        desk = Pair(reading, connection, source.file.where, target.file.where).same_desk()
         follow.catch_up(connection)
     target.file.tidy()
+    return desk
 
 
-def _taken_over(columns: Iterable[str]) -> str:
-    return f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in columns)}"
-
-
-# -- comparing ------------------------------------------------------------------------------------------------------
-
-
-def _require_same_rows(reading: Connection, target: "Books") -> int:
-    """Compare every row of every read model, in whatever order they lie; how many there are."""
-    compared = 0
-    with target.file.reading() as connection:
-        for table in (table for view in follow.VIEWS for table in view.tables):
-            ours, theirs = _digest(reading, table), _digest(connection, table)
-            if ours != theirs:
-                raise Damaged(
-                    f"{table} of {target.file.where} has other rows: run `mecris audit replay` on it, and on what was copied"
-                )
-            compared += ours[0]
-    return compared
-
-
-def _digest(connection: Connection, table: str) -> tuple[int, int]:
-    """How many rows, and the sum of their digests: the same rows give the same, whatever their order."""
-    count = sum = 0
-    for row in stream(connection, f"SELECT * FROM {table}"):
-        count += 1
-        sum += int.from_bytes(sha256(repr(tuple(row)).encode()).digest())
-    return count, sum % 2**256
-
-
-def _require_same_answers(source: "Books", target: "Books", end: int) -> int:
-    """Ask both for everything there is to ask, as of the end and of moments before; how many answers there were."""
-    compared, now = 0, source.now()
-    ours, theirs = source.at(now), target.at(now)
-    moments = sorted({end, *(end * n // (PROBES + 1) for n in range(1, PROBES + 1))} - {0})
-    for at in moments:
-        for question, ask in _questions(ours, at):
-            if to_json(ask(ours)) != to_json(ask(theirs)):
-                raise Damaged(
-                    f"{target.file.where} answers otherwise than {source.file.where}: {question} as of {at}. "
-                    "Run `mecris audit replay` on both"
-                )
-            compared += 1
-    return compared
-
-
-Question = tuple[str, Callable[["Books"], Any]]
-
-
-def _questions(books: "Books", at: int) -> Iterator[Question]:
-    """Every question that was there to be asked at a position."""
-    yield "cycles", lambda b: b.cycles(as_of=at)
-    yield "odometers", lambda b: b.odometers(as_of=at)
-    yield "tokens", lambda b: b.tokens(as_of=at)
-    for cycle in (cycle["id"] for cycle in books.cycles(as_of=at)):
-        yield from _of_cycle(cycle, at)
-    for run in (run["run_id"] for run in books.runs(limit=EVERY, as_of=at)):
-        yield from _of_run(run, at)
-
-
-def _of_run(id: str, at: int) -> Iterator[Question]:
-    yield f"run {id}", lambda b: b.run(id, as_of=at)
-    yield f"reconciliations of {id}", lambda b: b.reconciliations(id, as_of=at)
-
-
-EVERY = 2**31
-"""More runs than there are."""
-
-
-def _of_cycle(id: int, at: int) -> Iterator[Question]:
-    yield f"status of cycle {id}", lambda b: b.status(id, as_of=at)
-    yield f"discrepancies of cycle {id}", lambda b: b.discrepancies(id, as_of=at)
-    yield f"sources of cycle {id}", lambda b: b.sources(id, as_of=at)
-    yield f"adjustments of cycle {id}", lambda b: b.adjustments(id, as_of=at)
-    yield f"plugs of cycle {id}", lambda b: b.plugs(id, as_of=at)
-    yield f"alerts of cycle {id}", lambda b: b.alerts(id, as_of=at)
+def _put(reading: Connection, connection: Connection, table: str, columns: str) -> None:
+    marks = ", ".join("?" * (columns.count(",") + 1))
+    put = f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+    rows = iter(stream(reading, f"SELECT {columns} FROM {table}"))
+    while some := list(islice(rows, AT_ONCE)):
+        connection.executemany(put, some)
 
 
 # -- backups --------------------------------------------------------------------------------------------------------
@@ -261,8 +239,38 @@ def backup(source: "Books", path: Path, progress: Progress | None = None) -> Ans
 
 
 def restore(target: "Books", path: Path, progress: Progress | None = None) -> Answer:
-    """Copy the books in a file into these; a file that is not there is no books, and is not made."""
+    """Copy the books in a file into these, and change nothing of it; a file that is not there is no books, and is not made."""
     if not path.is_file():
         raise Unavailable(f"{path} is not a file: name one that `mecris books backup` wrote")
-    with type(target).open(path) as source:
-        return copy(source, target, progress)
+    with TemporaryDirectory(prefix="mecris-") as folder, _read(_of_today(path, Path(folder), target)) as connection:
+        return copy(still(target, connection, str(path.absolute()), target.now()), target, progress)
+
+
+def _of_today(path: Path, folder: Path, target: "Books") -> Path:
+    """A backup, or a copy of it in a folder of our own where an older one is brought up to date."""
+    with _read(path) as connection:
+        if _is_of_today(connection, path):
+            return path
+        private = folder / path.name
+        with closing(sqlite3.connect(private)) as copied:
+            connection.backup(copied)
+    with type(target).open(private) as opened:
+        opened.catch_up()
+    return private
+
+
+def _is_of_today(connection: sqlite3.Connection, path: Path) -> bool:
+    """Can this version ask these books as they are?"""
+    if schema.version_of(connection, str(path)) < schema.VERSION:
+        return False
+    return min(follow.positions(connection).values()) >= positions.head(connection).position
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[sqlite3.Connection]:
+    """A file that is only read: nothing is made beside it either, unless it is in use."""
+    in_use = path.with_name(f"{path.name}-wal").exists()
+    where = address(str(path), "ro" if in_use else "ro&immutable=1")
+    with told(str(path)), closing(sqlite3.connect(where, uri=True, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        yield connection

@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -10,7 +10,7 @@ from threading import Event
 from typing import IO, Self
 
 from ..domain.errors import Unavailable
-from ..store.connection import Connection
+from ..store.connection import Connection, stream
 
 PART = 1 << 20
 """Bytes that are read, and compressed ones that are kept, at a time."""
@@ -62,12 +62,37 @@ class Packing:
             yield part
 
 
+def names(connection: Connection) -> Iterable[tuple[str, int]]:
+    """The digest and the number of every part that is kept, in order."""
+    return stream(connection, "SELECT sha256, part FROM evidence ORDER BY sha256, part")
+
+
+def content(connection: Connection, digest: str, part: int) -> bytes:
+    """One part of a file that is kept: of many at once a database would make one large answer."""
+    found: bytes = connection.execute(
+        "SELECT content FROM evidence WHERE sha256 = ? AND part = ?", (digest, part)
+    ).fetchone()[0]
+    return found
+
+
+def is_kept(connection: Connection, digest: str, part: int) -> bool:
+    """Is this part there?"""
+    found = connection.execute("SELECT 1 FROM evidence WHERE sha256 = ? AND part = ?", (digest, part)).fetchone()
+    return found is not None
+
+
+def parts(connection: Connection) -> Iterator[tuple[str, int, bytes]]:
+    """Every part of every file that is kept, one after the other."""
+    for digest, part in names(connection):
+        yield digest, part, content(connection, digest, part)
+
+
 def unpack(connection: Connection, digest: str, into: IO[bytes]) -> None:
-    """Write a file that is kept into another."""
+    """Write a file that is kept into another, part by part."""
     unpacking = zlib.decompressobj()
-    parts = connection.execute("SELECT content FROM evidence WHERE sha256 = ? ORDER BY part", (digest,))
-    for (content,) in parts:
-        rest = content
+    numbers = connection.execute("SELECT part FROM evidence WHERE sha256 = ? ORDER BY part", (digest,)).fetchall()
+    for (part,) in numbers:
+        rest = content(connection, digest, part)
         while rest:
             into.write(unpacking.decompress(rest, PART))
             rest = unpacking.unconsumed_tail

@@ -82,8 +82,8 @@ def _say(answer: Answer, what: str, as_json: bool) -> None:
         write_json(answer)
         return
     click.echo(
-        f"{answer['copied']:,} of {answer['position']:,} events {what}, {answer['rows']:,} rows and "
-        f"{answer['answers']:,} answers compared, 0 differences"
+        f"{answer['copied']:,} of {answer['position']:,} events {what}, {answer['events']:,} events, "
+        f"{answer['rows']:,} rows and {answer['answers']:,} answers compared, 0 differences"
     )
     tell(f"head {answer['head']}")
 
