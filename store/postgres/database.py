@@ -38,7 +38,7 @@ SET tcp_keepalives_interval = {REACH};
 SET tcp_keepalives_count = 3;
 SET client_min_messages = warning;
 SET synchronous_commit = {{durable}}"""
-_AS_SAFE = "SELECT 1 FROM view_positions LIMIT 1 FOR UPDATE"
+_AS_SAFE = "SELECT pg_logical_emit_message(true, 'mecris', '')"
 """Makes a write of what writes nothing: an answer that is given again is then waited for, on disk and standby, as the first was."""
 _AGAIN = "look, or give the order again with the same idempotency key"
 _REACH = {
