@@ -118,9 +118,78 @@ def test_whoever_was_let_in_by_setup_can_do_everything_the_product_does(
     with Books.open(granted.by("bob")) as books:  # what one of the team made anew, the next can make anew
         assert books.rebuild() == books.position
         assert_sound(books)
-    with Books.open(granted.by("owner")) as books:
-        assert books.rebuild() == books.position
     with Books.open(granted.by("ada")) as books:
+        assert books.handle(story()[0])["recorded"]
+        assert_sound(books)
+
+
+TAMPER = (
+    "EXECUTE 'ALTER TABLE {schema}.stored_events DISABLE TRIGGER ALL'; "
+    "EXECUTE 'DELETE FROM {schema}.stored_events'; EXCEPTION WHEN OTHERS THEN NULL;"
+)
+"""What no member of the team may do, tried by code of his that hopes for the rights of others."""
+TRAPS = {
+    "a function that fits better than the server's": (
+        "CREATE FUNCTION {views}.quote_ident(n name) RETURNS text LANGUAGE plpgsql AS $f$ "
+        "BEGIN BEGIN {tamper} END; RETURN pg_catalog.quote_ident(n::text); END $f$"
+    ),
+    "an operator that fits better": (
+        "CREATE FUNCTION {views}.same(name, text) RETURNS bool LANGUAGE plpgsql AS $f$ "
+        "BEGIN BEGIN {tamper} END; RETURN $1 = $2::name; END $f$; "
+        "CREATE OPERATOR {views}.= (LEFTARG = name, RIGHTARG = text, FUNCTION = {views}.same)"
+    ),
+    "a trigger": (
+        "CREATE FUNCTION {views}.trap() RETURNS trigger LANGUAGE plpgsql AS $f$ "
+        "BEGIN BEGIN {tamper} END; RETURN NEW; END $f$; "
+        "CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON {views}.view_positions FOR EACH ROW EXECUTE FUNCTION {views}.trap()"
+    ),
+    "a view": (
+        "CREATE FUNCTION {views}.trap() RETURNS bigint LANGUAGE plpgsql AS $f$ "
+        "BEGIN BEGIN {tamper} END; RETURN 1; END $f$; DROP TABLE {views}.budget_cycle CASCADE; "
+        "CREATE VIEW {views}.budget_cycle AS SELECT {views}.trap() AS id"
+    ),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS.keys())
+@pytest.mark.parametrize("role", ["owner", "postgres"])
+def test_what_the_team_puts_among_the_read_models_never_runs_with_more_rights_than_its_own(
+    granted: Place, role: str, trap: str, tmp_path: Path
+) -> None:
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        books.catch_up()
+        events = books.position
+    views = f"{granted.schema}_views"
+    granted.sql("ada", trap.format(views=views, tamper=TAMPER.format(schema=granted.schema)))
+    granted.sql("ada", f"UPDATE {views}.view_positions SET position = 0")
+    assert run(["--books", granted.by(role), "books", "setup", "--grant", "team"]) == 0
+    with Books.open(granted.by(role)) as books:
+        uses = (
+            books.cycles,
+            books.catch_up,
+            books.rebuild,
+            books.replay,
+            lambda: books.handle(story()[1]),
+            lambda: books.backup(tmp_path / "books.backup"),
+        )
+        for use in uses:
+            with pytest.raises(Unavailable, match=r"is kept by a group.*Open it as a member of the group"):
+                use()
+        assert books.wait(0, 0) == events
+    assert granted.sql("owner", "SELECT count(*) FROM stored_events") == [(events,)]
+    assert granted.sql("owner", "SELECT DISTINCT tgenabled::text FROM pg_trigger WHERE NOT tgisinternal") == [("O",)]
+
+
+def test_whoever_ruled_the_log_before_it_was_given_away_stops_using_the_read_models(place: Place) -> None:
+    with Books.open(place.by("owner")) as books:
+        tell(books)
+        assert books.cycles()
+        assert run(["--books", place.by("owner"), "books", "setup", "--grant", "team"]) == 0
+        for use in (books.cycles, lambda: books.handle(story()[1])):
+            with pytest.raises(Unavailable, match="is kept by a group"):
+                use()
+    with Books.open(place.by("ada")) as books:
         assert books.handle(story()[0])["recorded"]
         assert_sound(books)
 

@@ -19,6 +19,7 @@ from psycopg.pq import TransactionStatus
 from ...domain.errors import Busy, Unavailable
 from . import schema
 from .address import Address, address_of
+from .admission import Admission
 from .ear import Ear
 from .faults import LOST, in_our_words, told, unreadable
 from .readers import Quiet, Readers
@@ -30,7 +31,7 @@ APPLICATION = 0x4D656372
 """'Mecr': the first half of the lock's name; the second is the schema's."""
 
 _SETTINGS = f"""
-SET search_path = {{schema}}, {{views}};
+SET search_path = {{schema}};
 SET lock_timeout = {{patience}};
 SET idle_in_transaction_session_timeout = {{hanging}};
 SET tcp_keepalives_idle = {REACH};
@@ -38,6 +39,7 @@ SET tcp_keepalives_interval = {REACH};
 SET tcp_keepalives_count = 3;
 SET client_min_messages = warning;
 SET synchronous_commit = {{durable}}"""
+_BEGIN = "BEGIN"
 _AS_SAFE = "SELECT pg_logical_emit_message(true, 'mecris', '')"
 """Makes a write of what writes nothing: an answer that is given again is then waited for, on disk and standby, as the first was."""
 _AGAIN = "look, or give the order again with the same idempotency key"
@@ -68,7 +70,8 @@ class Database:
         self._closed = False
         self._ear = Ear(self._connect, self.address.schema)
         self.patience: float = self.address.patience
-        self._readers = Readers(self._connected, self.patience)
+        self._admission = Admission(self.address)
+        self._readers = Readers(self._connected, self._admission, self.patience)
         try:
             self._require_books()
         except BaseException:
@@ -86,8 +89,7 @@ class Database:
             self._turn.release()
         if version == schema.FORMAT:
             return
-        with self.pen() as session:
-            assert isinstance(session, Session)
+        with self._setting_up() as session:
             version = schema.version_of(session, self.address)  # somebody may have been quicker
             if version == 0:
                 self._require_the_right(session)
@@ -125,7 +127,6 @@ class Database:
         asked = raw.execute("SHOW synchronous_commit").fetchone()
         assert asked is not None
         durable = "on" if asked[0] in ("off", "local") else asked[0]
-        names = {"schema": self.address.schema, "views": self.address.views}
         values = {
             "durable": durable,
             "patience": f"{self.address.patience}s",
@@ -133,7 +134,7 @@ class Database:
         }
         raw.execute(
             sql.SQL(_SETTINGS).format(
-                **{key: sql.Identifier(name) for key, name in names.items()},
+                schema=sql.Identifier(self.address.schema),
                 **{key: sql.Literal(value) for key, value in values.items()},
             )
         )
@@ -150,7 +151,11 @@ class Database:
 
         What can be made again waits neither for the disk nor for a standby.
         """
-        return Pen(self, "BEGIN" if lasting else "BEGIN; SET LOCAL synchronous_commit = off")
+        return Pen(self, _BEGIN if lasting else f"{_BEGIN}; SET LOCAL synchronous_commit = off")
+
+    def _setting_up(self) -> "Pen":
+        """The pen of whoever makes books, upgrades them or says who keeps them; no name in it means a read model."""
+        return Pen(self, _BEGIN, admitted=False)
 
     @property
     def in_hand(self) -> Session | None:
@@ -173,7 +178,7 @@ class Database:
         session = self._connect()
         session.here = "pg_temp"
         try:
-            session.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            self._admission.begin(session.raw, "BEGIN ISOLATION LEVEL REPEATABLE READ")
             yield session
             session.raw.execute("ROLLBACK")
         except psycopg.Error as error:
@@ -190,27 +195,25 @@ class Database:
         with told(self.where):
             return self._readers.take()
 
-    def _take_pen(self, begin: str) -> Session:
+    def _take_pen(self, begin: str, *, admitted: bool) -> Session:
         if not self._turn.acquire(timeout=self.patience):
             raise Busy(f"another writer holds {self.where} for too long: try again")
         try:
             self._require_open()
-            session = self._begun(f"{begin}; SELECT pg_advisory_xact_lock({self._lock[0]}, {self._lock[1]})")
+            session = self._begun(f"{begin}; SELECT pg_advisory_xact_lock({self._lock[0]}, {self._lock[1]})", admitted)
             self._holder = get_ident()
             return session
         except BaseException:
             self._turn.release()
             raise
 
-    def _begun(self, begin: str) -> Session:
+    def _begun(self, begin: str, admitted: bool) -> Session:
         """A writing connection that holds the lock; one that broke since the last order is made anew, and tried once more."""
         for is_last in (False, True):
-            session = self._writer or self._connect()
-            self._writer = session
+            session = self._writer = self._writer or self._connect()
             try:
-                session.raw.execute(begin)
-                session.has_written = session.has_made = False
-                session.appended = 0
+                self._begin(session.raw, begin, admitted)
+                session.forget()
                 return session
             except psycopg.Error as error:
                 broken = session.raw.broken or session.raw.closed
@@ -218,6 +221,12 @@ class Database:
                 if is_last or not broken or not isinstance(error, LOST):
                     raise in_our_words(error, self.where) from error
         raise AssertionError("the second try returns or raises")
+
+    def _begin(self, raw: Quiet, begin: str, admitted: bool) -> None:
+        if admitted:
+            self._admission.begin(raw, begin)
+        else:
+            raw.execute(begin)
 
     def _drop_writer(self) -> None:
         if self._writer is not None:
@@ -244,7 +253,7 @@ class Database:
             self._turn.release()
 
     def _commit(self, session: Session) -> None:
-        if session.has_made:
+        if session.made:
             schema.adopt(session, self.address)
         if session.appended:
             session.raw.execute("SELECT pg_notify(%s, %s)", (self.address.schema, str(session.appended)))
@@ -264,7 +273,7 @@ class Database:
 
     def grant(self, role: str) -> None:
         """Let a role keep these books: append to the log, and own the read models. It can change or delete no event."""
-        with self.pen() as session:
+        with self._setting_up() as session:
             schema.grant(session, self.address, role)
 
     def tidy(self) -> None:
@@ -285,14 +294,14 @@ class Database:
 class Pen:
     """A write transaction that holds the lock of all writers."""
 
-    __slots__ = ("_begin", "_database", "_outer")
+    __slots__ = ("_admitted", "_begin", "_database", "_outer")
 
-    def __init__(self, database: Database, begin: str) -> None:
-        self._database, self._begin = database, begin
+    def __init__(self, database: Database, begin: str, *, admitted: bool = True) -> None:
+        self._database, self._begin, self._admitted = database, begin, admitted
 
     def __enter__(self) -> Session:
         self._outer = self._database.in_hand
-        return self._database._take_pen(self._begin) if self._outer is None else self._outer
+        return self._outer or self._database._take_pen(self._begin, admitted=self._admitted)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

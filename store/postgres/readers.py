@@ -11,6 +11,7 @@ from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 
 from ...domain.errors import Busy
+from .admission import Admission
 
 MOST = 8
 """Connections that ask at once; whoever comes after waits."""
@@ -38,8 +39,8 @@ class Readers:
     cannot be had: whoever asks while the server is away is told so at once, and why.
     """
 
-    def __init__(self, connect: Callable[[], Quiet], patience: float) -> None:
-        self._connect, self._patience = connect, patience
+    def __init__(self, connect: Callable[[], Quiet], admission: Admission, patience: float) -> None:
+        self._connect, self._admission, self._patience = connect, admission, patience
         self._idle: list[Quiet] = []
         self._free = BoundedSemaphore(MOST)
         self._made: WeakSet[Quiet] = WeakSet()
@@ -56,15 +57,19 @@ class Readers:
 
     def _begun(self) -> Quiet:
         while raw := self._kept():
-            try:
-                raw.execute(_BEGIN)
-                return raw
-            except psycopg.Error:  # it broke while nobody used it
-                raw.close()
+            with suppress(psycopg.Error):  # it broke while nobody used it
+                return self._admitted(raw)
         raw = self._connect()
         self._made.add(raw)
-        raw.execute(_BEGIN)
-        return raw
+        return self._admitted(raw)
+
+    def _admitted(self, raw: Quiet) -> Quiet:
+        try:
+            self._admission.begin(raw, _BEGIN)
+            return raw
+        except BaseException:
+            raw.close()
+            raise
 
     @property
     def open(self) -> int:

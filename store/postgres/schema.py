@@ -41,6 +41,14 @@ _TABLES = (
 """Asked of the tables themselves: the server's functions for names may remember that there was none, while we waited."""
 
 
+_OWNER = "SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE nspname = ?"
+READ_MODELS = "^(view_positions|(access|budget|cost|import|odometer)_[a-z_]+)$"
+_MINE = """
+SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ? AND c.relname ~ ? AND c.relkind IN ('r', 'v') AND pg_has_role(c.relowner, 'USAGE')"""
+
+
 def version_of(session: Session, address: Address) -> int:
     """The version of the books in a schema; 0 if there are none. Refuses what is not ours, or too new."""
     tables = {name for (name,) in session.execute(_TABLES, (address.schema,))}
@@ -88,8 +96,7 @@ def grant(session: Session, address: Address, role: str) -> None:
         raise Unavailable(f"there is no role '{role}' on this server: make it with CREATE ROLE")
     for statement in _grants(address, known[0]):
         session.execute(statement)
-    session.execute(f"ALTER SCHEMA {address.views} OWNER TO {known[0]}")
-    adopt(session, address)
+    _hand_over(session, address, known[0])
 
 
 def _grants(address: Address, role: str) -> Iterable[str]:
@@ -104,15 +111,16 @@ def _grants(address: Address, role: str) -> Iterable[str]:
 
 
 def adopt(session: Session, address: Address) -> None:
-    """Give the read models to the owner of their schema, whoever made them: they are remade by whoever serves the books."""
-    owner = session.execute(
-        "SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE nspname = ?", (address.views,)
-    ).fetchone()[0]
-    made = session.execute(
-        "SELECT quote_ident(c.relname), c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = ? AND c.relkind IN ('r', 'v') AND c.relowner <> n.nspowner",
-        (address.views,),
-    ).fetchall()
-    for name, kind in made:
-        what = "VIEW" if kind == "v" else "TABLE"
-        session.execute(f"ALTER {what} {address.views}.{name} OWNER TO {owner}")
+    """Give the read models that a transaction made to the owner of their schema: they are remade by whoever serves the books."""
+    session.execute(f"SET LOCAL search_path = {address.log}")
+    (to,) = session.execute(_OWNER, (address.views,)).fetchone()
+    for name, what in session.made.items():
+        session.execute(f"ALTER {what} IF EXISTS {address.views}.{name} OWNER TO {to}")
+
+
+def _hand_over(session: Session, address: Address, role: str) -> None:
+    """Give the read models to a role, and nothing else that may lie in their schema."""
+    session.execute(f"ALTER SCHEMA {address.views} OWNER TO {role}")
+    mine = session.execute(_MINE, (address.views, READ_MODELS)).fetchall()
+    for name, what in mine:
+        session.execute(f"ALTER {what} {address.views}.{name} OWNER TO {role}")

@@ -1,5 +1,6 @@
 """A connection to PostgreSQL that takes the statements the rooms above speak in."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from .dialect import translated
 from .faults import in_our_words
 from .readers import Quiet
 
+_MADE = re.compile(r"\s*CREATE (TABLE|VIEW) main\.(\w+)")
 AT_ONCE = 2_000
 """Rows that are fetched together of a question with very many."""
 
@@ -28,15 +30,21 @@ class Session:
 
     def __init__(self, raw: Quiet, where: str, here: str, live: str) -> None:
         self.raw, self.where, self.here, self.live = raw, where, here, live
-        self.has_written = self.has_made = False
-        """Was anything written in this transaction, and was anything made?"""
-        self.appended = 0
-        """The last position that was appended in this transaction; 0: none."""
         raw.adapters.register_dumper(bool, _Flag)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew to note what a transaction does."""
+        self.has_written = False
+        self.appended = 0
+        """The last position that was appended; 0: none."""
+        self.made: dict[str, str] = {}
+        """The read models that were made: TABLE or VIEW, by name."""
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
         """Do one statement."""
-        self.has_made |= sql.lstrip().startswith("CREATE")
+        if made := _MADE.match(sql):
+            self.made[made[2]] = made[1]
         self.has_written |= sql.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))
         try:
             return self.raw.execute(translated(sql, self.here, self.live), parameters)
