@@ -195,6 +195,56 @@ def test_connections_that_are_cut_again_and_again_lose_nothing(postgres: Postgre
     crowd.require_all(where)
 
 
+# -- broken off by a person --------------------------------------------------------------------------------------------
+
+
+class Interrupted:
+    """Ctrl-C, before or after a statement of the connection that writes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, books: Books, statement: str, *, done: bool) -> None:
+        raw = books.file._writer.raw  # type: ignore[attr-defined]
+        execute = raw.execute
+
+        def broken_off(said: Any, *more: Any) -> Any:
+            if statement not in str(said):
+                return execute(said, *more)
+            if done:
+                execute(said, *more)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(raw, "execute", broken_off)
+
+
+@pytest.mark.parametrize(("statement", "done"), [("pg_advisory", True), ("COMMIT", False), ("COMMIT", True)])
+@pytest.mark.parametrize("lasting", [True, False])
+def test_ctrl_c_leaves_no_lock_and_nothing_of_its_transaction(
+    postgres: Postgres, where: str, monkeypatch: pytest.MonkeyPatch, statement: str, done: bool, lasting: bool
+) -> None:
+    key = lock_of(where)[1]
+    with Books.open(where) as books, Books.open(where) as others:
+        Interrupted(monkeypatch, books, statement, done=done)
+        with pytest.raises(KeyboardInterrupt), books.file.pen(lasting=lasting):
+            pass
+        wait_for(
+            lambda: (
+                not postgres.sql("SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid::bigint = %s", key % 2**32)
+            ),
+            "the end of the lock",
+        )
+        assert others.handle(RecordSource(cycle_id=1, source="meter", type="realtime", amount="1"))["recorded"]
+        with books.file.pen() as connection:
+            assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+        assert books.handle(RecordSource(cycle_id=1, source="meter", type="realtime", amount="2"))["recorded"]
+        require_sound(books)
+
+
+def test_a_transaction_that_somebody_left_open_on_the_writing_connection_is_not_gone_on_with(where: str) -> None:
+    with Books.open(where) as books:
+        books.file._writer.raw.execute("BEGIN; SET LOCAL synchronous_commit = off")  # type: ignore[attr-defined]
+        with books.file.pen() as connection:
+            assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
 FULL, BATCH = r"the disk of .* is full, nothing was recorded", "s" * 90
 # -- a full disk ------------------------------------------------------------------------------------------------------
 

@@ -204,13 +204,14 @@ class Database:
             self._holder = get_ident()
             return session
         except BaseException:
+            self._drop_writer()  # it may hold the lock already
             self._turn.release()
             raise
 
     def _begun(self, begin: str, admitted: bool) -> Session:
         """A writing connection that holds the lock; one that broke since the last order is made anew, and tried once more."""
         for is_last in (False, True):
-            session = self._writer = self._writer or self._connect()
+            session = self._writer = self._kept_writer() or self._connect()
             try:
                 self._begin(session.raw, begin, admitted)
                 session.forget()
@@ -221,6 +222,12 @@ class Database:
                 if is_last or not broken or not isinstance(error, LOST):
                     raise in_our_words(error, self.where) from error
         raise AssertionError("the second try returns or raises")
+
+    def _kept_writer(self) -> Session | None:
+        """The connection of the last writer, unless something of his is still under way on it."""
+        if self._writer is not None and self._writer.raw.info.transaction_status != TransactionStatus.IDLE:
+            self._drop_writer()
+        return self._writer
 
     def _begin(self, raw: Quiet, begin: str, admitted: bool) -> None:
         if admitted:
@@ -245,7 +252,7 @@ class Database:
             self._drop_writer()
             if written:
                 raise in_our_words(error, self.where) from error
-        except Unavailable:
+        except BaseException:  # Ctrl-C too: nobody knows how far it came
             self._drop_writer()
             raise
         finally:
