@@ -245,6 +245,29 @@ def test_a_transaction_that_somebody_left_open_on_the_writing_connection_is_not_
             assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
 
 
+# -- a database of other defaults --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "default",
+    ["default_transaction_isolation = 'repeatable read'", "default_transaction_isolation = 'serializable'",
+     "default_transaction_read_only = on"],
+)  # fmt: skip
+def test_a_database_of_other_defaults_takes_the_orders_of_two_servers_at_once(postgres: Postgres, default: str) -> None:
+    postgres.sql("DROP DATABASE IF EXISTS other WITH (FORCE)")
+    postgres.sql("CREATE DATABASE other")
+    postgres.sql(f"ALTER DATABASE other SET {default}")
+    where = with_a_cycle(postgres.url.replace("/postgres?", "/other?"))
+    with Books.open(where) as ours, Books.open(where) as theirs, ThreadPoolExecutor(2) as both:
+
+        def record(books: Books) -> int:
+            orders = (RecordSource(cycle_id=1, source="meter", type="realtime", amount=n) for n in range(1, 31))
+            return sum(books.handle(order)["recorded"] for order in orders)
+
+        assert list(both.map(record, (ours, theirs))) == [30, 30]
+        require_sound(ours)
+
+
 FULL, BATCH = r"the disk of .* is full, nothing was recorded", "s" * 90
 # -- a full disk ------------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,8 @@ SET tcp_keepalives_interval = {REACH};
 SET tcp_keepalives_count = 3;
 SET client_min_messages = warning;
 SET synchronous_commit = {{durable}}"""
-_BEGIN = "BEGIN"
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+"""Said whatever the defaults of the database are: whoever waited for the lock has to see what was written meanwhile."""
 _AS_SAFE = "SELECT pg_logical_emit_message(true, 'mecris', '')"
 """Makes a write of what writes nothing: an answer that is given again is then waited for, on disk and standby, as the first was."""
 _AGAIN = "look, or give the order again with the same idempotency key"
@@ -178,7 +179,7 @@ class Database:
         session = self._connect()
         session.here = "pg_temp"
         try:
-            self._admission.begin(session.raw, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+            self._admission.begin(session.raw, "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE")
             yield session
             session.raw.execute("ROLLBACK")
         except psycopg.Error as error:

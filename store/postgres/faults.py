@@ -43,7 +43,7 @@ def in_our_words(error: psycopg.Error, where: str) -> Exception:  # a table of w
             return Unavailable(
                 f"the disk of {where} is full, nothing was recorded: make room on the server and try again"
             )
-        case errors.ReadOnlySqlTransaction():
+        case errors.ReadOnlySqlTransaction() | errors.FeatureNotSupported() if _is_standby(error):
             return Unavailable(
                 f"{where} is a standby that can only be read: name its primary, or all servers with "
                 "target_session_attrs=read-write"
@@ -87,6 +87,11 @@ def _at_the_door(said: str, where: str) -> Unavailable | None:
 def _is_full(error: psycopg.Error) -> bool:
     """A quota says the same in other words: a file may not grow."""
     return isinstance(error, errors.DiskFull) or "could not extend file" in str(error)
+
+
+def _is_standby(error: psycopg.Error) -> bool:
+    """A standby refuses a write, and before that a transaction that might write."""
+    return isinstance(error, errors.ReadOnlySqlTransaction) or "during recovery" in str(error)
 
 
 def _first(error: psycopg.Error) -> str:
