@@ -271,6 +271,50 @@ def test_a_schema_of_somebody_else_is_refused(place: Place, capsys: pytest.Captu
     assert place.sql("owner", "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "there",
+    [
+        "CREATE TABLE {views}.payroll (id int)",
+        "CREATE FUNCTION {views}.quote_ident(name) RETURNS text LANGUAGE sql AS $$ SELECT '' $$",
+        "CREATE TYPE {views}.wages AS (id int)",
+        "CREATE OPERATOR {views}.= (LEFTARG = name, RIGHTARG = text, FUNCTION = pg_catalog.nameeqtext)",
+        "GRANT CREATE ON SCHEMA {views} TO PUBLIC",
+        "ALTER SCHEMA {views} OWNER TO closed",
+    ],
+)
+def test_read_models_are_not_put_where_something_of_others_is_or_may_come(
+    place: Place, there: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (place.schema, f"{place.schema}_views"):
+        place.sql("owner", f"CREATE SCHEMA {name}")
+        place.sql("postgres", there.format(views=name))
+        assert run(["--books", place.by("owner"), "books", "setup", "--grant", "team"]) == 5
+        assert f"the schema {name} of" in (said := capsys.readouterr().err)
+        assert "is not of Mecris: name another with ?schema=NAME" in said
+        place.sql("postgres", f"DROP SCHEMA {name} CASCADE")
+
+
+def test_schemas_that_were_made_for_the_books_and_are_empty_are_taken(place: Place) -> None:
+    place.sql("owner", f"CREATE SCHEMA {place.schema}")
+    place.sql("owner", f"CREATE SCHEMA {place.schema}_views")
+    assert run(["--books", place.by("owner"), "books", "setup", "--grant", "team"]) == 0
+    with Books.open(place.by("ada")) as books:
+        tell(books)
+
+
+def test_only_read_models_are_given_to_whoever_is_let_in(place: Place) -> None:
+    with Books.open(place.by("owner")) as books:
+        tell(books)
+        assert books.cycles()
+    views = f"{place.schema}_views"
+    place.sql("owner", f"CREATE TABLE {views}.payroll (id int); CREATE VIEW {views}.wages AS SELECT 1 AS id")
+    assert run(["--books", place.by("owner"), "books", "setup", "--grant", "team"]) == 0
+    kept = f"SELECT relname FROM pg_class WHERE relnamespace = '{views}'::regnamespace AND relkind IN ('r', 'v') AND relowner"
+    assert place.sql("owner", f"{kept} <> 'team'::regrole ORDER BY 1") == [("payroll",), ("wages",)]
+    given = {str(name) for (name,) in place.sql("owner", f"{kept} = 'team'::regrole")}
+    assert given == {"view_positions", "budget_total", *(table for view in follow.VIEWS for table in view.tables)}
+
+
 def test_books_of_a_newer_format_are_refused(granted: Place, capsys: pytest.CaptureFixture[str]) -> None:
     granted.sql("owner", "UPDATE books SET format = 99")
     assert run(["--books", granted.by("ada"), "budget", "cycle", "list"]) == 5
@@ -341,6 +385,7 @@ def wrong_addresses(server: Postgres) -> dict[str, tuple[str, str]]:
         "a schema in capitals": (f"postgresql://ada:{SECRET}@{host}/spend?schema=Team", "is a name of up to 55"),
         "a schema with a quote": (f"postgresql://ada:{SECRET}@{host}/spend?schema=a%22b", "is a name of up to 55"),
         "a long schema": (f"postgresql://ada:{SECRET}@{host}/spend?schema={'s' * 56}", "is a name of up to 55"),
+        "a schema of read models": (f"postgresql://ada:{SECRET}@{host}/spend?schema=mecris_views", "ends in _views"),
         "an empty schema": (f"postgresql://ada:{SECRET}@{host}/spend?schema=", "is a name of up to 55"),
     }
 

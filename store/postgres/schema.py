@@ -41,6 +41,11 @@ _TABLES = (
 """Asked of the tables themselves: the server's functions for names may remember that there was none, while we waited."""
 
 
+_TAKEN = """
+SELECT nspname FROM pg_namespace n WHERE nspname IN (?, ?) AND (
+    NOT pg_has_role(nspowner, 'USAGE') OR has_schema_privilege('public', n.oid, 'CREATE') OR EXISTS (
+        SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = n.oid AND deptype = 'n'))"""
+"""Schemas that belong to others, that hold something, or that everybody may put something into."""
 _OWNER = "SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE nspname = ?"
 READ_MODELS = "^(view_positions|(access|budget|cost|import|odometer)_[a-z_]+)$"
 _MINE = """
@@ -54,9 +59,7 @@ def version_of(session: Session, address: Address) -> int:
     tables = {name for (name,) in session.execute(_TABLES, (address.schema,))}
     if "books" not in tables:
         if tables:
-            raise NotBooks(
-                f"the schema {address.schema} of {address.shown} is not of Mecris: name another with ?schema=NAME"
-            )
+            raise _not_ours(address.schema, address)
         return 0
     version = session.execute(f"SELECT format FROM {address.log}.books").fetchone()
     if version is None or version[0] < 1:
@@ -69,8 +72,14 @@ def version_of(session: Session, address: Address) -> int:
     return int(version[0])
 
 
+def _not_ours(name: str, address: Address) -> NotBooks:
+    return NotBooks(f"the schema {name} of {address.shown} is not of Mecris: name another with ?schema=NAME")
+
+
 def create(session: Session, address: Address) -> None:
-    """Make the books in an empty schema; the caller's transaction, and its lock, make it once and whole."""
+    """Make the books in two empty schemas; the caller's transaction, and its lock, make it once and whole."""
+    for (name,) in session.execute(_TAKEN, (address.schema, address.views)):
+        raise _not_ours(name, address)
     for name in (address.log, address.views):
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
     for statement in (*sqlite.LOG, *sqlite.DESK, *sqlite.EVIDENCE):
