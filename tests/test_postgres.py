@@ -10,14 +10,25 @@ from threading import Event, Thread
 
 import psycopg
 import pytest
+from eventsourcing.persistence import StoredEvent
 from postgres import Postgres
 
 from mecris.books import Books
 from mecris.cli.main import run
-from mecris.domain.commands import ApplyPlug, Command, Dispatch, OpenCycle, ReadOdometer, RecordDispatches, RecordSource
+from mecris.domain.commands import (
+    AdjustBudget,
+    ApplyPlug,
+    Command,
+    Dispatch,
+    OpenCycle,
+    ReadOdometer,
+    RecordDispatches,
+    RecordSource,
+)
 from mecris.domain.errors import MecrisError, NewerBooks, RuleRefused, Unavailable
 from mecris.projections import follow
 from mecris.projections.follow import View
+from mecris.store.appending import append
 
 pytestmark = pytest.mark.own_store  # these have a server of their own, wherever the other tests keep their books
 
@@ -228,6 +239,63 @@ def test_neither_the_team_nor_the_owner_can_change_what_was_written_once(
             granted.sql("ada", statement)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
         granted.sql("ada", "UPDATE books SET format = 2")
+
+
+NOWHERE_ELSE = {
+    "far away": "event_chain VALUES (10000000000, 10000000000, '9999-01-01T00:00:00.000000Z', '')",
+    "beyond the end": "event_chain SELECT max(position) + 2, 99, '9999', '' FROM event_chain",
+    "before the start": "event_chain VALUES (0, 0, '2025', '')",
+    "earlier than the last": "event_chain SELECT max(position) + 1, 99, '2025-01-01T00:00:00.000000Z', '' FROM event_chain",
+    "an event far away": "stored_events VALUES (10000000000, 'cycle-00000009', 1, 'cycle-opened.v1', '{}')",
+    "an event beyond the end": "stored_events SELECT max(position) + 2, 'x', 1, 'x', '' FROM stored_events",
+    "an event before the start": "stored_events VALUES (-1, 'x', 1, 'x', '')",
+}
+
+
+def test_nobody_puts_anything_anywhere_but_at_the_end_of_the_log(granted: Place) -> None:
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        for role in ("ada", "owner", "postgres"):
+            for what in NOWHERE_ELSE.values():
+                with pytest.raises(psycopg.errors.DataCorrupted, match="grows at its end, position by position"):
+                    granted.sql(role, f"INSERT INTO {what}")
+        blind = (
+            "SET search_path = {0}_views, {0}, pg_catalog; CREATE FUNCTION {0}_views.yes(bigint, bigint) RETURNS bool "
+        )
+        blind += "LANGUAGE sql AS 'SELECT true'; CREATE OPERATOR {0}_views.= (LEFTARG = bigint, RIGHTARG = bigint, "
+        blind += "FUNCTION = {0}_views.yes); INSERT INTO {0}." + NOWHERE_ELSE["far away"]
+        with pytest.raises(psycopg.errors.DataCorrupted, match="grows at its end"):
+            granted.sql("ada", blind.format(granted.schema))
+        assert books.handle(story()[0])["recorded"]
+        assert_sound(books)
+
+
+def test_of_what_a_member_can_still_add_the_audit_finds_what_the_page_says(granted: Place) -> None:
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        books.handle(AdjustBudget(cycle_id=1, amount_usd="1", reason="more"))
+        books.catch_up()
+        with books.file.pen() as connection:  # another's name, and its link
+            found = connection.execute("SELECT * FROM stored_events ORDER BY position DESC LIMIT 1").fetchone()
+            _, aggregate, _, topic, state = found
+            version = connection.execute(
+                "SELECT max(originator_version) FROM stored_events WHERE originator_id = ?", (aggregate,)
+            ).fetchone()[0]
+            forged = StoredEvent(aggregate, version + 1, topic, bytes(state))
+            append(connection, [forged], "2099-01-01T00:00:00.000000Z")
+        granted.sql("ada", "INSERT INTO idempotency_keys VALUES ('forged', 'x', '{}')")
+        granted.sql("ada", "INSERT INTO stored_snapshots VALUES ('cycle-00000001', 1, 'x', '')")
+        granted.sql("ada", "INSERT INTO evidence VALUES ('aa', 0, '')")
+        assert_sound(books)
+        granted.sql("ada", f"UPDATE {granted.schema}_views.budget_cycle SET target_usd = '7'")
+        assert (books.verify().faults, books.replay().differences) == ([], 2)
+        books.rebuild()
+        assert granted.sql("ada", "SELECT count(*) FROM stored_snapshots") == [(0,)]
+        assert_sound(books)
+        unlinked = f"SELECT max(position) + 1, '{aggregate}', {version + 2}, '{topic}', '{{}}' FROM stored_events"
+        granted.sql("ada", f"INSERT INTO stored_events {unlinked}")
+        assert [fault.position for fault in books.verify().faults] == [books.position + 1]
+        assert books.replay().faults
 
 
 def test_a_role_that_was_not_let_in_is_told_so(granted: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,18 +21,34 @@ KEPT = ("stored_snapshots", "token_uses", "jobs")
 UPGRADES: dict[int, Callable[[Session], None]] = {}
 """From each older version, what makes it the next one; runs in one transaction with the new version number."""
 
-_GUARD = (
-    """CREATE FUNCTION {schema}.only_appended() RETURNS trigger LANGUAGE plpgsql AS $$
+_GUARDS = (
+    """CREATE OR REPLACE FUNCTION {schema}.only_appended() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        RAISE EXCEPTION '%%.%% is only appended to: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
+        RAISE EXCEPTION '%.% is only appended to: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
             USING ERRCODE = 'insufficient_privilege';
-    END $$""".replace("%%", "%"),
+    END $$""",
     *(
-        f"CREATE TRIGGER only_appended BEFORE UPDATE OR DELETE OR TRUNCATE ON {{schema}}.{table} "
+        f"CREATE OR REPLACE TRIGGER only_appended BEFORE UPDATE OR DELETE OR TRUNCATE ON {{schema}}.{table} "
         "FOR EACH STATEMENT EXECUTE FUNCTION {schema}.only_appended()"
         for table in APPENDED
     ),
+    *(
+        f"""CREATE OR REPLACE FUNCTION {{schema}}.{table}_grows() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = pg_catalog AS $$
+        BEGIN
+            PERFORM FROM {{schema}}.{table} WHERE position = NEW.position - 1{and_so};
+            IF NOT FOUND AND NEW.position <> 1 THEN
+                RAISE EXCEPTION '%.% grows at its end, position by position: % is refused',
+                    TG_TABLE_SCHEMA, TG_TABLE_NAME, NEW.position USING ERRCODE = 'data_corrupted';
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE OR REPLACE TRIGGER grows BEFORE INSERT ON {{schema}}.{table}
+        FOR EACH ROW EXECUTE FUNCTION {{schema}}.{table}_grows()"""
+        for table, and_so in (("stored_events", ""), ("event_chain", " AND recorded_at <= NEW.recorded_at"))
+    ),
 )
+"""Triggers that refuse what nobody may do, the owner neither; what is there already is replaced."""
 
 
 _TABLES = (
@@ -84,10 +100,14 @@ def create(session: Session, address: Address) -> None:
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
     for statement in (*sqlite.LOG, *sqlite.DESK, *sqlite.EVIDENCE):
         session.execute(statement.replace("CREATE TABLE view_", "CREATE TABLE main.view_"))
-    for statement in _GUARD:
-        session.raw.execute(statement.format(schema=address.log))
+    _guard(session, address)
     session.execute(f"CREATE TABLE {address.log}.books (format INTEGER NOT NULL)")
     session.execute(f"INSERT INTO {address.log}.books VALUES (?)", (FORMAT,))
+
+
+def _guard(session: Session, address: Address) -> None:
+    for statement in _GUARDS:
+        session.raw.execute(statement.format(schema=address.log))
 
 
 def upgrade(session: Session, address: Address) -> None:
