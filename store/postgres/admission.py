@@ -1,5 +1,7 @@
 """Who may come in, asked in the statement that begins each transaction.
 
+Books that were upgraded are used no longer by a server that was started before and knows no such books.
+
 The read models belong to the team, so any member can put a function or a trigger among them. Whoever could change the log
 (its owner, a superuser) never uses them once they were given away: such code would run with his rights.
 """
@@ -9,22 +11,23 @@ from typing import Any
 import psycopg
 
 from ...domain.errors import Unavailable
+from . import schema
 from .address import Address
 
 _ASKED = """
-SELECT rules, set_config('search_path', CASE WHEN rules THEN '{log}' ELSE '{log}, {views}' END, true) FROM (
-    SELECT log.relowner <> views.nspowner AND pg_has_role(session_user, log.relowner, 'MEMBER') AS rules
-    FROM pg_class log, pg_namespace views
-    WHERE log.oid = '{log}.stored_events'::regclass AND views.nspname = '{views}') AS asked"""
-"""Only whoever may use the read models finds names in them, and only in this transaction: the session's own path has the log
-alone. The server's own names come first on each path, but a function whose types fit better wins on any."""
+SELECT format, log.relowner <> views.nspowner AND pg_has_role(session_user, log.relowner, 'MEMBER'),
+    set_config('search_path', '{log}, {views}', true)
+FROM {log}.books, pg_class log, pg_namespace views
+WHERE log.oid = '{log}.stored_events'::regclass AND views.nspname = '{views}'"""
+"""The names in it are looked up before the read models come onto the path, for this transaction alone; the session's own path
+has the log. The server's own names come first on each path, but a function whose types fit better wins on any."""
 
 
 class Admission:
     """Begins transactions in some books, for those who may use the read models."""
 
     def __init__(self, address: Address) -> None:
-        self._where = address.shown
+        self._address = address
         self._asked = _ASKED.format(log=address.log, views=address.views)
 
     def begin(self, raw: "psycopg.Connection[Any]", begin: str) -> None:
@@ -32,9 +35,10 @@ class Admission:
         answers = raw.execute(f"{begin}; {self._asked}")
         while answers.nextset():
             pass
-        found = answers.fetchone()
-        if found and found[0]:
+        version, rules, _ = answers.fetchone() or (None, False, None)
+        schema.require_known(version, self._address)
+        if rules:
             raise Unavailable(
-                f"{self._where} is kept by a group, whose members can put code among the read models; with the rights of the "
+                f"{self._address.shown} is kept by a group, whose members can put code among the read models; with the rights of the "
                 "owner or of a superuser it could change the log. Open it as a member of the group"
             )

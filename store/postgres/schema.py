@@ -4,7 +4,7 @@ Two schemas: the log, which is only ever appended to, and the read models, which
 `store.schema`, said in PostgreSQL's words.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 from ...domain.errors import Damaged, NewerBooks, NotBooks, Unavailable
 from .. import schema as sqlite
@@ -21,34 +21,35 @@ KEPT = ("stored_snapshots", "token_uses", "jobs")
 UPGRADES: dict[int, Callable[[Session], None]] = {}
 """From each older version, what makes it the next one; runs in one transaction with the new version number."""
 
-_GUARDS = (
-    """CREATE OR REPLACE FUNCTION {schema}.only_appended() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION '%.% is only appended to: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
-            USING ERRCODE = 'insufficient_privilege';
-    END $$""",
-    *(
-        f"CREATE OR REPLACE TRIGGER only_appended BEFORE UPDATE OR DELETE OR TRUNCATE ON {{schema}}.{table} "
-        "FOR EACH STATEMENT EXECUTE FUNCTION {schema}.only_appended()"
-        for table in APPENDED
-    ),
-    *(
-        f"""CREATE OR REPLACE FUNCTION {{schema}}.{table}_grows() RETURNS trigger LANGUAGE plpgsql
-        SET search_path = pg_catalog AS $$
-        BEGIN
-            PERFORM FROM {{schema}}.{table} WHERE position = NEW.position - 1{and_so};
-            IF NOT FOUND AND NEW.position <> 1 THEN
-                RAISE EXCEPTION '%.% grows at its end, position by position: % is refused',
-                    TG_TABLE_SCHEMA, TG_TABLE_NAME, NEW.position USING ERRCODE = 'data_corrupted';
-            END IF;
-            RETURN NEW;
-        END $$;
-        CREATE OR REPLACE TRIGGER grows BEFORE INSERT ON {{schema}}.{table}
-        FOR EACH ROW EXECUTE FUNCTION {{schema}}.{table}_grows()"""
-        for table, and_so in (("stored_events", ""), ("event_chain", " AND recorded_at <= NEW.recorded_at"))
-    ),
-)
-"""Triggers that refuse what nobody may do, the owner neither; what is there already is replaced."""
+_REFUSE = """
+CREATE OR REPLACE FUNCTION {log}.only_appended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '%.% is only appended to: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'insufficient_privilege';
+END $$"""
+_REFUSED = """
+CREATE OR REPLACE TRIGGER only_appended BEFORE UPDATE OR DELETE OR TRUNCATE ON {log}.{table}
+FOR EACH STATEMENT EXECUTE FUNCTION {log}.only_appended()"""
+_AT_ITS_END = """
+CREATE OR REPLACE FUNCTION {log}.{table}_grows() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM FROM {log}.{table} WHERE position = NEW.position - 1 AND {time};
+    IF NOT FOUND AND NEW.position <> 1 THEN
+        RAISE EXCEPTION '%.% grows at its end, position by position: % is refused',
+            TG_TABLE_SCHEMA, TG_TABLE_NAME, NEW.position USING ERRCODE = 'data_corrupted';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER grows BEFORE INSERT ON {log}.{table} FOR EACH ROW EXECUTE FUNCTION {log}.{table}_grows()"""
+
+
+def _guards(log: str) -> Iterator[str]:
+    """What makes the triggers that refuse what nobody may do, the owner neither; one that is there is replaced."""
+    yield _REFUSE.format(log=log)
+    for table in APPENDED:
+        yield _REFUSED.format(log=log, table=table)
+    yield _AT_ITS_END.format(log=log, table="stored_events", time="true")
+    yield _AT_ITS_END.format(log=log, table="event_chain", time="recorded_at <= NEW.recorded_at")
 
 
 _TABLES = (
@@ -63,6 +64,10 @@ SELECT nspname FROM pg_namespace n WHERE nspname IN (?, ?) AND (
         SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = n.oid AND deptype = 'n'))"""
 """Schemas that belong to others, that hold something, or that everybody may put something into."""
 _OWNER = "SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE nspname = ?"
+_KEEPER = """
+SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace, pg_class log
+WHERE log.oid = ?::regclass AND nspname = ? AND nspowner <> relowner"""
+_MAY_UPGRADE = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = ?::regclass"
 READ_MODELS = "^(view_positions|(access|budget|cost|import|odometer)_[a-z_]+)$"
 _MINE = """
 SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END
@@ -77,15 +82,20 @@ def version_of(session: Session, address: Address) -> int:
         if tables:
             raise _not_ours(address.schema, address)
         return 0
-    version = session.execute(f"SELECT format FROM {address.log}.books").fetchone()
-    if version is None or version[0] < 1:
+    found = session.execute(f"SELECT format FROM {address.log}.books").fetchone()
+    return require_known(found and found[0], address)
+
+
+def require_known(version: int | None, address: Address) -> int:
+    """The version of books, if this Mecris can use them."""
+    if version is None or version < 1:
         raise Damaged(f"{address.shown} has no version: it is not what Mecris wrote, restore it from a backup")
-    if version[0] > FORMAT:
+    if version > FORMAT:
         raise NewerBooks(
-            f"{address.shown} was written by a newer Mecris (format {version[0]}, this one reads up to {FORMAT}): "
+            f"{address.shown} was written by a newer Mecris (format {version}, this one reads up to {FORMAT}): "
             "upgrade mecris"
         )
-    return int(version[0])
+    return version
 
 
 def _not_ours(name: str, address: Address) -> NotBooks:
@@ -100,22 +110,26 @@ def create(session: Session, address: Address) -> None:
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
     for statement in (*sqlite.LOG, *sqlite.DESK, *sqlite.EVIDENCE):
         session.execute(statement.replace("CREATE TABLE view_", "CREATE TABLE main.view_"))
-    _guard(session, address)
+    for statement in _guards(address.log):
+        session.raw.execute(statement)
     session.execute(f"CREATE TABLE {address.log}.books (format INTEGER NOT NULL)")
     session.execute(f"INSERT INTO {address.log}.books VALUES (?)", (FORMAT,))
 
 
-def _guard(session: Session, address: Address) -> None:
-    for statement in _GUARDS:
-        session.raw.execute(statement.format(schema=address.log))
-
-
 def upgrade(session: Session, address: Address) -> None:
-    """Bring older books up to date; the caller's transaction makes it all or nothing."""
+    """Bring older books up to date, for whoever keeps them too; the caller's transaction makes it all or nothing."""
+    (may,) = session.execute(_MAY_UPGRADE, (f"{address.log}.books",)).fetchone()
+    if not may:
+        raise Unavailable(f"{address.shown} is older than this Mecris: let the owner run `mecris books setup`")
     for version in range(version_of(session, address), FORMAT):
         UPGRADES[version](session)
         session.execute("DELETE FROM stored_snapshots")
     session.execute(f"UPDATE {address.log}.books SET format = ?", (FORMAT,))
+    for statement in _guards(address.log):
+        session.raw.execute(statement)
+    (keeper,) = session.execute(_KEEPER, (f"{address.log}.books", address.views)).fetchone() or (None,)
+    if keeper is not None:
+        _grant(session, address, keeper)
 
 
 def grant(session: Session, address: Address, role: str) -> None:
@@ -123,12 +137,16 @@ def grant(session: Session, address: Address, role: str) -> None:
     known = session.execute("SELECT quote_ident(rolname) FROM pg_roles WHERE rolname = ?", (role,)).fetchone()
     if known is None:
         raise Unavailable(f"there is no role '{role}' on this server: make it with CREATE ROLE")
-    for statement in _grants(address, known[0]):
-        session.execute(statement)
+    _grant(session, address, known[0])
     _hand_over(session, address, known[0])
 
 
-def _grants(address: Address, role: str) -> Iterable[str]:
+def _grant(session: Session, address: Address, role: str) -> None:
+    for statement in _grants(address, role):
+        session.execute(statement)
+
+
+def _grants(address: Address, role: str) -> Iterator[str]:
     schema = address.log
     yield f"GRANT USAGE ON SCHEMA {schema} TO {role}"
     yield f"GRANT SELECT ON {schema}.books TO {role}"
