@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -24,6 +24,7 @@ from test_processes import RECORDER, in_fresh_processes
 from mecris.books import Books
 from mecris.domain.commands import OpenCycle, RecordSource
 from mecris.domain.errors import Unavailable
+from mecris.store.postgres import ear
 
 pytestmark = pytest.mark.own_store  # these have servers of their own
 
@@ -360,6 +361,73 @@ def in_batches(books: Books) -> None:
 def full(crowd: Any) -> int:
     """How many were told that the disk is full."""
     return sum(n for (_, _, detail), n in list(crowd.problems.items()) if "is full, nothing was recorded" in detail)
+
+
+# -- frozen ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def frozen(server: Postgres) -> Iterator[None]:
+    """A server that goes on taking connections, as its machine does that for it, and says nothing."""
+    assert server.process is not None
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    pids = [server.process.pid, *map(int, children)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_frozen_postgresql_is_waited_for_as_long_as_was_said_and_then_an_outage(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the one who asks, the one who writes and the one who listens, each on a connection that was good."""
+    monkeypatch.setattr(ear, "LOOK", 0)
+    order = RecordSource(cycle_id=1, source="meter", type="realtime", amount="1")
+    with Books.open(with_a_cycle(f"{postgres.tcp}&schema=frozen&patience=1")) as books, ThreadPoolExecutor(3) as three:
+        end = books.handle(order)["position"]
+        assert books.status(1)
+        assert books.wait(0, 0) == end
+        with frozen(postgres):
+            begun = monotonic()
+            uses: list[Any] = [lambda: books.status(1), lambda: books.handle(order), lambda: books.wait(end, 1)]
+            for use in [three.submit(use) for use in uses]:
+                with pytest.raises(Unavailable, match=r"cannot be reached.*nothing was recorded"):
+                    use.result(30)
+            assert monotonic() - begun < 20
+        assert books.status(1)["cycle"]["id"] == 1
+        assert books.handle(order)["recorded"]
+        assert books.wait(end, 5) > end
+        require_sound(books)
+
+
+def test_a_postgresql_that_freezes_at_the_commit_has_perhaps_recorded_it(
+    postgres: Postgres, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = RecordSource(cycle_id=1, source="meter", type="realtime", amount="1")
+    with Books.open(where) as books, ExitStack() as stack:
+        raw = books.file._writer.raw  # type: ignore[attr-defined]
+        execute = raw.execute
+
+        def freezing(said: Any, *more: Any) -> Any:
+            if said == "COMMIT":
+                stack.enter_context(frozen(postgres))
+            return execute(said, *more)
+
+        monkeypatch.setattr(raw, "execute", freezing)
+        with pytest.raises(Unavailable, match="so it may be recorded or not"):
+            books.handle(order, idempotency_key="once")
+        stack.close()
+        books.handle(order, idempotency_key="once")
+        assert len(books.sources(1, history=True)) == 1
+
+
+def test_what_is_slow_is_waited_for_while_the_server_lives(postgres: Postgres) -> None:
+    with Books.open(f"{postgres.url}&schema=slow&patience=1") as books, books.file.reading() as connection:
+        assert connection.execute("SELECT 1 FROM pg_sleep(3)").fetchone() == (1,)
 
 
 # -- somebody in the way ----------------------------------------------------------------------------------------------

@@ -21,9 +21,10 @@ from . import schema
 from .address import Address, address_of
 from .admission import Admission
 from .ear import Ear
-from .faults import LOST, in_our_words, told, unreadable
-from .readers import Quiet, Readers
+from .faults import LOST, at_the_door, in_our_words, told, unreadable
+from .readers import Readers
 from .session import Session
+from .waiting import Quiet
 
 REACH = 5
 """Seconds to wait for a server that does not answer."""
@@ -116,8 +117,25 @@ class Database:
             raw = Quiet.connect(self.address.url, autocommit=True, **more)
         except psycopg.ProgrammingError:
             raise unreadable(self.where) from None
+        raw.patience, raw.lives = self.patience, self._lives
         self._configure(raw)
         return raw
+
+    def _lives(self, raw: Quiet) -> bool:
+        """Does the server of a connection let somebody else in, or say why not?"""
+        there: dict[str, Any] = {
+            "host": raw.info.host,
+            "port": raw.info.port,
+            "target_session_attrs": "any",
+            "connect_timeout": REACH,
+        }
+        if raw.info.hostaddr:
+            there["hostaddr"] = raw.info.hostaddr
+        try:
+            Quiet.connect(self.address.url, **there).close()
+        except psycopg.OperationalError as error:
+            return at_the_door(str(error), self.where) is not None
+        return True
 
     def _connect(self) -> Session:
         with told(self.where):

@@ -52,7 +52,7 @@ def in_our_words(error: psycopg.Error, where: str) -> Exception:  # a table of w
             return Unavailable(
                 f"the role that opened {where} may not do that ({_first(error)}): see docs/operations.md"
             )
-        case psycopg.OperationalError(sqlstate=None) if refused := _at_the_door(str(error), where):
+        case psycopg.OperationalError(sqlstate=None) if refused := at_the_door(str(error), where):
             return refused
         case errors.NumericValueOutOfRange():
             return NotFound(f"no number in {where} is that large: use one that was listed")
@@ -73,7 +73,7 @@ def unreadable(where: str) -> Unavailable:
     return Unavailable(f"{where} is no address that PostgreSQL knows: check the names and the escapes (%..) in it")
 
 
-def _at_the_door(said: str, where: str) -> Unavailable | None:
+def at_the_door(said: str, where: str) -> Unavailable | None:
     """Why a server let us not in; libpq hands its words on, and not its code."""
     if any(words in said for words in LETS_NOBODY_IN) or re.search(r'role "[^"]*" does not exist', said):
         return Unavailable(f"{where} does not let this role in: check the user, its password and pg_hba.conf")

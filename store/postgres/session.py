@@ -9,7 +9,7 @@ from psycopg.adapt import Dumper
 
 from .dialect import translated
 from .faults import in_our_words
-from .readers import Quiet
+from .waiting import Quiet
 
 _MADE = re.compile(r"\s*CREATE (TABLE|VIEW) main\.(\w+)")
 AT_ONCE = 2_000
