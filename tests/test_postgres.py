@@ -26,11 +26,12 @@ from mecris.domain.commands import (
     RecordDispatches,
     RecordSource,
 )
-from mecris.domain.errors import MecrisError, NewerBooks, RuleRefused, Unavailable
+from mecris.domain.errors import EventDamaged, MecrisError, NewerBooks, NotFound, RuleRefused, Unavailable
 from mecris.projections import follow
 from mecris.projections.follow import View
 from mecris.store.appending import append
 from mecris.store.postgres import schema
+from mecris.store.postgres.faults import in_our_words
 from mecris.store.postgres.session import Session
 
 pytestmark = pytest.mark.own_store  # these have a server of their own, wherever the other tests keep their books
@@ -544,6 +545,32 @@ def test_a_password_may_come_from_a_file(postgres: Postgres, tmp_path: Path, mon
     monkeypatch.setenv("PGSERVICEFILE", str(services))
     with Books.open("postgresql://?service=spend&schema=secured") as books:
         assert books.cycles() == []
+
+
+def test_a_text_with_a_nul_asks_for_nothing_that_is_there_and_is_read_with_a_sign_for_it(
+    place: Place, tmp_path: Path
+) -> None:
+    said = []
+    for where in (str(tmp_path / "books.db"), place.by("owner")):
+        with Books.open(where) as books:
+            tell(books)
+            for ask in (books.run, books.odometers, books.reconciliations):
+                with pytest.raises(NotFound) as refused:
+                    ask("a\0b")
+                said.append(str(refused.value))
+            for cycle in ("a\0b", "first"):
+                with pytest.raises(NotFound):
+                    books.status(cycle)  # type: ignore[arg-type]
+            books.handle(AdjustBudget(cycle_id=1, amount_usd="1", reason="a\0b"))
+            assert_sound(books)
+    assert said[:3] == said[3:]
+    with Books.open(place.by("owner")) as books:
+        assert books.adjustments(1)[-1]["reason"] == "a\N{SYMBOL FOR NULL}b"
+
+
+def test_only_a_value_that_the_server_refuses_is_a_damaged_event() -> None:
+    assert isinstance(in_our_words(psycopg.errors.InvalidTextRepresentation(), "here"), EventDamaged)
+    assert isinstance(in_our_words(psycopg.DataError("no way to send that"), "here"), NotFound)
 
 
 # -- moving ---------------------------------------------------------------------------------------------------------

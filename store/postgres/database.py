@@ -158,8 +158,8 @@ class Database:
             )
         )
 
-    def _session(self, raw: Quiet) -> Session:
-        return Session(raw, self.where, self.address.views, self.address.views)
+    def _session(self, raw: Quiet, *, asks: bool = False) -> Session:
+        return Session(raw, self.where, self.address.views, self.address.views, asks=asks)
 
     def reading(self) -> "Reading":
         """A connection in one read transaction: all that is asked in it sees the same books."""
@@ -350,7 +350,7 @@ class Reading:
         if inside is not None:
             return inside
         self._raw = self._database._take_reader()
-        return self._database._session(self._raw)
+        return self._database._session(self._raw, asks=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -56,6 +56,8 @@ def in_our_words(error: psycopg.Error, where: str) -> Exception:  # a table of w
             return refused
         case errors.NumericValueOutOfRange():
             return NotFound(f"no number in {where} is that large: use one that was listed")
+        case psycopg.DataError(sqlstate=None):  # not the server says so: it was never asked
+            return no_such(where)
         case psycopg.DataError():
             return EventDamaged(f"{where} holds a value that is none: run `mecris audit verify`")
         case errors.UndefinedTable() | errors.UndefinedColumn() | errors.DataCorrupted() | errors.IndexCorrupted():
@@ -66,6 +68,11 @@ def in_our_words(error: psycopg.Error, where: str) -> Exception:  # a table of w
             return Unavailable(
                 f"{where} cannot be reached ({_first(error)}), nothing was recorded: check that the server runs, and try again"
             )
+
+
+def no_such(where: str) -> NotFound:
+    """The error to raise for a question about something of a shape that nothing there has: a word for a number."""
+    return NotFound(f"{where} can hold nothing like that: use what was listed")
 
 
 def unreadable(where: str) -> Unavailable:
