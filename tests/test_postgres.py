@@ -4,20 +4,35 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from threading import Event, Thread
 
 import psycopg
 import pytest
+from eventsourcing.persistence import StoredEvent
 from postgres import Postgres
 
 from mecris.books import Books
 from mecris.cli.main import run
-from mecris.domain.commands import ApplyPlug, Command, Dispatch, OpenCycle, ReadOdometer, RecordDispatches, RecordSource
-from mecris.domain.errors import MecrisError, NewerBooks, RuleRefused, Unavailable
+from mecris.domain.commands import (
+    AdjustBudget,
+    ApplyPlug,
+    Command,
+    Dispatch,
+    OpenCycle,
+    ReadOdometer,
+    RecordDispatches,
+    RecordSource,
+)
+from mecris.domain.errors import EventDamaged, MecrisError, NewerBooks, NotFound, RuleRefused, Unavailable
 from mecris.projections import follow
 from mecris.projections.follow import View
+from mecris.store.appending import append
+from mecris.store.postgres import schema
+from mecris.store.postgres.faults import in_our_words
+from mecris.store.postgres.session import Session
 
 pytestmark = pytest.mark.own_store  # these have a server of their own, wherever the other tests keep their books
 
@@ -118,9 +133,78 @@ def test_whoever_was_let_in_by_setup_can_do_everything_the_product_does(
     with Books.open(granted.by("bob")) as books:  # what one of the team made anew, the next can make anew
         assert books.rebuild() == books.position
         assert_sound(books)
-    with Books.open(granted.by("owner")) as books:
-        assert books.rebuild() == books.position
     with Books.open(granted.by("ada")) as books:
+        assert books.handle(story()[0])["recorded"]
+        assert_sound(books)
+
+
+TAMPER = (
+    "EXECUTE 'ALTER TABLE {schema}.stored_events DISABLE TRIGGER ALL'; "
+    "EXECUTE 'DELETE FROM {schema}.stored_events'; EXCEPTION WHEN OTHERS THEN NULL;"
+)
+"""What no member of the team may do, tried by code of his that hopes for the rights of others."""
+TRAPS = {
+    "a function that fits better than the server's": (
+        "CREATE FUNCTION {views}.quote_ident(n name) RETURNS text LANGUAGE plpgsql AS $f$ "
+        "BEGIN BEGIN {tamper} END; RETURN pg_catalog.quote_ident(n::text); END $f$"
+    ),
+    "an operator that fits better": (
+        "CREATE FUNCTION {views}.same(name, text) RETURNS bool LANGUAGE plpgsql AS $f$ "
+        "BEGIN BEGIN {tamper} END; RETURN $1 = $2::name; END $f$; "
+        "CREATE OPERATOR {views}.= (LEFTARG = name, RIGHTARG = text, FUNCTION = {views}.same)"
+    ),
+    "a trigger": (
+        "CREATE FUNCTION {views}.trap() RETURNS trigger LANGUAGE plpgsql AS $f$ "
+        "BEGIN BEGIN {tamper} END; RETURN NEW; END $f$; "
+        "CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON {views}.view_positions FOR EACH ROW EXECUTE FUNCTION {views}.trap()"
+    ),
+    "a view": (
+        "CREATE FUNCTION {views}.trap() RETURNS bigint LANGUAGE plpgsql AS $f$ "
+        "BEGIN BEGIN {tamper} END; RETURN 1; END $f$; DROP TABLE {views}.budget_cycle CASCADE; "
+        "CREATE VIEW {views}.budget_cycle AS SELECT {views}.trap() AS id"
+    ),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS.keys())
+@pytest.mark.parametrize("role", ["owner", "postgres"])
+def test_what_the_team_puts_among_the_read_models_never_runs_with_more_rights_than_its_own(
+    granted: Place, role: str, trap: str, tmp_path: Path
+) -> None:
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        books.catch_up()
+        events = books.position
+    views = f"{granted.schema}_views"
+    granted.sql("ada", trap.format(views=views, tamper=TAMPER.format(schema=granted.schema)))
+    granted.sql("ada", f"UPDATE {views}.view_positions SET position = 0")
+    assert run(["--books", granted.by(role), "books", "setup", "--grant", "team"]) == 0
+    with Books.open(granted.by(role)) as books:
+        uses = (
+            books.cycles,
+            books.catch_up,
+            books.rebuild,
+            books.replay,
+            lambda: books.handle(story()[1]),
+            lambda: books.backup(tmp_path / "books.backup"),
+        )
+        for use in uses:
+            with pytest.raises(Unavailable, match=r"is kept by a group.*Open it as a member of the group"):
+                use()
+        assert books.wait(0, 0) == events
+    assert granted.sql("owner", "SELECT count(*) FROM stored_events") == [(events,)]
+    assert granted.sql("owner", "SELECT DISTINCT tgenabled::text FROM pg_trigger WHERE NOT tgisinternal") == [("O",)]
+
+
+def test_whoever_ruled_the_log_before_it_was_given_away_stops_using_the_read_models(place: Place) -> None:
+    with Books.open(place.by("owner")) as books:
+        tell(books)
+        assert books.cycles()
+        assert run(["--books", place.by("owner"), "books", "setup", "--grant", "team"]) == 0
+        for use in (books.cycles, lambda: books.handle(story()[1])):
+            with pytest.raises(Unavailable, match="is kept by a group"):
+                use()
+    with Books.open(place.by("ada")) as books:
         assert books.handle(story()[0])["recorded"]
         assert_sound(books)
 
@@ -159,6 +243,63 @@ def test_neither_the_team_nor_the_owner_can_change_what_was_written_once(
             granted.sql("ada", statement)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
         granted.sql("ada", "UPDATE books SET format = 2")
+
+
+NOWHERE_ELSE = {
+    "far away": "event_chain VALUES (10000000000, 10000000000, '9999-01-01T00:00:00.000000Z', '')",
+    "beyond the end": "event_chain SELECT max(position) + 2, 99, '9999', '' FROM event_chain",
+    "before the start": "event_chain VALUES (0, 0, '2025', '')",
+    "earlier than the last": "event_chain SELECT max(position) + 1, 99, '2025-01-01T00:00:00.000000Z', '' FROM event_chain",
+    "an event far away": "stored_events VALUES (10000000000, 'cycle-00000009', 1, 'cycle-opened.v1', '{}')",
+    "an event beyond the end": "stored_events SELECT max(position) + 2, 'x', 1, 'x', '' FROM stored_events",
+    "an event before the start": "stored_events VALUES (-1, 'x', 1, 'x', '')",
+}
+
+
+def test_nobody_puts_anything_anywhere_but_at_the_end_of_the_log(granted: Place) -> None:
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        for role in ("ada", "owner", "postgres"):
+            for what in NOWHERE_ELSE.values():
+                with pytest.raises(psycopg.errors.DataCorrupted, match="grows at its end, position by position"):
+                    granted.sql(role, f"INSERT INTO {what}")
+        blind = (
+            "SET search_path = {0}_views, {0}, pg_catalog; CREATE FUNCTION {0}_views.yes(bigint, bigint) RETURNS bool "
+        )
+        blind += "LANGUAGE sql AS 'SELECT true'; CREATE OPERATOR {0}_views.= (LEFTARG = bigint, RIGHTARG = bigint, "
+        blind += "FUNCTION = {0}_views.yes); INSERT INTO {0}." + NOWHERE_ELSE["far away"]
+        with pytest.raises(psycopg.errors.DataCorrupted, match="grows at its end"):
+            granted.sql("ada", blind.format(granted.schema))
+        assert books.handle(story()[0])["recorded"]
+        assert_sound(books)
+
+
+def test_of_what_a_member_can_still_add_the_audit_finds_what_the_page_says(granted: Place) -> None:
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        books.handle(AdjustBudget(cycle_id=1, amount_usd="1", reason="more"))
+        books.catch_up()
+        with books.file.pen() as connection:  # another's name, and its link
+            found = connection.execute("SELECT * FROM stored_events ORDER BY position DESC LIMIT 1").fetchone()
+            _, aggregate, _, topic, state = found
+            version = connection.execute(
+                "SELECT max(originator_version) FROM stored_events WHERE originator_id = ?", (aggregate,)
+            ).fetchone()[0]
+            forged = StoredEvent(aggregate, version + 1, topic, bytes(state))
+            append(connection, [forged], "2099-01-01T00:00:00.000000Z")
+        granted.sql("ada", "INSERT INTO idempotency_keys VALUES ('forged', 'x', '{}')")
+        granted.sql("ada", "INSERT INTO stored_snapshots VALUES ('cycle-00000001', 1, 'x', '')")
+        granted.sql("ada", "INSERT INTO evidence VALUES ('aa', 0, '')")
+        assert_sound(books)
+        granted.sql("ada", f"UPDATE {granted.schema}_views.budget_cycle SET target_usd = '7'")
+        assert (books.verify().faults, books.replay().differences) == ([], 2)
+        books.rebuild()
+        assert granted.sql("ada", "SELECT count(*) FROM stored_snapshots") == [(0,)]
+        assert_sound(books)
+        unlinked = f"SELECT max(position) + 1, '{aggregate}', {version + 2}, '{topic}', '{{}}' FROM stored_events"
+        granted.sql("ada", f"INSERT INTO stored_events {unlinked}")
+        assert [fault.position for fault in books.verify().faults] == [books.position + 1]
+        assert books.replay().faults
 
 
 def test_a_role_that_was_not_let_in_is_told_so(granted: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,10 +343,102 @@ def test_a_schema_of_somebody_else_is_refused(place: Place, capsys: pytest.Captu
     assert place.sql("owner", "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "there",
+    [
+        "CREATE TABLE {views}.payroll (id int)",
+        "CREATE FUNCTION {views}.quote_ident(name) RETURNS text LANGUAGE sql AS $$ SELECT '' $$",
+        "CREATE TYPE {views}.wages AS (id int)",
+        "CREATE OPERATOR {views}.= (LEFTARG = name, RIGHTARG = text, FUNCTION = pg_catalog.nameeqtext)",
+        "GRANT CREATE ON SCHEMA {views} TO PUBLIC",
+        "ALTER SCHEMA {views} OWNER TO closed",
+    ],
+)
+def test_read_models_are_not_put_where_something_of_others_is_or_may_come(
+    place: Place, there: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (place.schema, f"{place.schema}_views"):
+        place.sql("owner", f"CREATE SCHEMA {name}")
+        place.sql("postgres", there.format(views=name))
+        assert run(["--books", place.by("owner"), "books", "setup", "--grant", "team"]) == 5
+        assert f"the schema {name} of" in (said := capsys.readouterr().err)
+        assert "is not of Mecris: name another with ?schema=NAME" in said
+        place.sql("postgres", f"DROP SCHEMA {name} CASCADE")
+
+
+def test_schemas_that_were_made_for_the_books_and_are_empty_are_taken(place: Place) -> None:
+    place.sql("owner", f"CREATE SCHEMA {place.schema}")
+    place.sql("owner", f"CREATE SCHEMA {place.schema}_views")
+    assert run(["--books", place.by("owner"), "books", "setup", "--grant", "team"]) == 0
+    with Books.open(place.by("ada")) as books:
+        tell(books)
+
+
+def test_only_read_models_are_given_to_whoever_is_let_in(place: Place) -> None:
+    with Books.open(place.by("owner")) as books:
+        tell(books)
+        assert books.cycles()
+    views = f"{place.schema}_views"
+    place.sql("owner", f"CREATE TABLE {views}.payroll (id int); CREATE VIEW {views}.wages AS SELECT 1 AS id")
+    assert run(["--books", place.by("owner"), "books", "setup", "--grant", "team"]) == 0
+    kept = f"SELECT relname FROM pg_class WHERE relnamespace = '{views}'::regnamespace AND relkind IN ('r', 'v') AND relowner"
+    assert place.sql("owner", f"{kept} <> 'team'::regrole ORDER BY 1") == [("payroll",), ("wages",)]
+    given = {str(name) for (name,) in place.sql("owner", f"{kept} = 'team'::regrole")}
+    assert given == {"view_positions", "budget_total", *(table for view in follow.VIEWS for table in view.tables)}
+
+
 def test_books_of_a_newer_format_are_refused(granted: Place, capsys: pytest.CaptureFixture[str]) -> None:
     granted.sql("owner", "UPDATE books SET format = 99")
     assert run(["--books", granted.by("ada"), "budget", "cycle", "list"]) == 5
     assert "was written by a newer Mecris (format 99, this one reads up to" in capsys.readouterr().err
+
+
+def a_next_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Mecris whose books have one more table that is only appended to, and one more that changes."""
+
+    def add(session: Session) -> None:
+        session.execute("CREATE TABLE receipts (id INTEGER PRIMARY KEY, said TEXT)")
+        session.execute("CREATE TABLE drafts (id INTEGER PRIMARY KEY)")
+
+    monkeypatch.setattr(schema, "FORMAT", schema.FORMAT + 1)
+    monkeypatch.setitem(schema.UPGRADES, schema.FORMAT - 1, add)
+    monkeypatch.setattr(schema, "APPENDED", (*schema.APPENDED, "receipts"))
+    monkeypatch.setattr(schema, "KEPT", (*schema.KEPT, "drafts"))
+
+
+def test_an_upgrade_lets_the_team_go_on_guards_what_is_new_and_stops_servers_that_are_older(
+    granted: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Books.open(granted.by("ada")) as older:
+        tell(older)
+        with monkeypatch.context() as newer:
+            a_next_format(newer)
+            with pytest.raises(Unavailable, match="is older than this Mecris: let the owner run `mecris books setup`"):
+                Books.open(granted.by("ada"))
+            assert older.handle(ReadOdometer(provider="groq", amount_usd="1.30"))["recorded"]
+
+            def opened(_: int) -> None:
+                Books.open(granted.by("owner")).close()
+
+            with ThreadPoolExecutor(10) as ten:
+                list(ten.map(opened, range(10)))
+            with Books.open(granted.by("ada")) as books:
+                assert books.handle(ReadOdometer(provider="groq", amount_usd="1.40"))["recorded"]
+                with books.file.pen() as connection:
+                    connection.execute("INSERT INTO receipts VALUES (1, 'paid')")
+                    connection.execute("INSERT INTO drafts VALUES (1)")
+                    connection.execute("DELETE FROM drafts")
+                assert_sound(books)
+                events = books.position
+            for statement in ("UPDATE receipts SET said = ''", "DELETE FROM receipts", "TRUNCATE receipts"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
+                    granted.sql("ada", statement)
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="receipts is only appended to"):
+                    granted.sql("owner", statement)
+        for use in (older.cycles, older.replay, lambda: older.handle(story()[0])):
+            with pytest.raises(NewerBooks, match="was written by a newer Mecris"):
+                use()
+    assert granted.sql("owner", "SELECT count(*) FROM stored_events") == [(events,)]
 
 
 def test_read_models_of_a_newer_mecris_are_refused(granted: Place) -> None:
@@ -272,6 +505,7 @@ def wrong_addresses(server: Postgres) -> dict[str, tuple[str, str]]:
         "a schema in capitals": (f"postgresql://ada:{SECRET}@{host}/spend?schema=Team", "is a name of up to 55"),
         "a schema with a quote": (f"postgresql://ada:{SECRET}@{host}/spend?schema=a%22b", "is a name of up to 55"),
         "a long schema": (f"postgresql://ada:{SECRET}@{host}/spend?schema={'s' * 56}", "is a name of up to 55"),
+        "a schema of read models": (f"postgresql://ada:{SECRET}@{host}/spend?schema=mecris_views", "ends in _views"),
         "an empty schema": (f"postgresql://ada:{SECRET}@{host}/spend?schema=", "is a name of up to 55"),
     }
 
@@ -311,6 +545,32 @@ def test_a_password_may_come_from_a_file(postgres: Postgres, tmp_path: Path, mon
     monkeypatch.setenv("PGSERVICEFILE", str(services))
     with Books.open("postgresql://?service=spend&schema=secured") as books:
         assert books.cycles() == []
+
+
+def test_a_text_with_a_nul_asks_for_nothing_that_is_there_and_is_read_with_a_sign_for_it(
+    place: Place, tmp_path: Path
+) -> None:
+    said = []
+    for where in (str(tmp_path / "books.db"), place.by("owner")):
+        with Books.open(where) as books:
+            tell(books)
+            for ask in (books.run, books.odometers, books.reconciliations):
+                with pytest.raises(NotFound) as refused:
+                    ask("a\0b")
+                said.append(str(refused.value))
+            for cycle in ("a\0b", "first"):
+                with pytest.raises(NotFound):
+                    books.status(cycle)  # type: ignore[arg-type]
+            books.handle(AdjustBudget(cycle_id=1, amount_usd="1", reason="a\0b"))
+            assert_sound(books)
+    assert said[:3] == said[3:]
+    with Books.open(place.by("owner")) as books:
+        assert books.adjustments(1)[-1]["reason"] == "a\N{SYMBOL FOR NULL}b"
+
+
+def test_only_a_value_that_the_server_refuses_is_a_damaged_event() -> None:
+    assert isinstance(in_our_words(psycopg.errors.InvalidTextRepresentation(), "here"), EventDamaged)
+    assert isinstance(in_our_words(psycopg.DataError("no way to send that"), "here"), NotFound)
 
 
 # -- moving ---------------------------------------------------------------------------------------------------------

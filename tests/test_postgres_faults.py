@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -24,6 +24,7 @@ from test_processes import RECORDER, in_fresh_processes
 from mecris.books import Books
 from mecris.domain.commands import OpenCycle, RecordSource
 from mecris.domain.errors import Unavailable
+from mecris.store.postgres import ear
 
 pytestmark = pytest.mark.own_store  # these have servers of their own
 
@@ -195,6 +196,79 @@ def test_connections_that_are_cut_again_and_again_lose_nothing(postgres: Postgre
     crowd.require_all(where)
 
 
+# -- broken off by a person --------------------------------------------------------------------------------------------
+
+
+class Interrupted:
+    """Ctrl-C, before or after a statement of the connection that writes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, books: Books, statement: str, *, done: bool) -> None:
+        raw = books.file._writer.raw  # type: ignore[attr-defined]
+        execute = raw.execute
+
+        def broken_off(said: Any, *more: Any) -> Any:
+            if statement not in str(said):
+                return execute(said, *more)
+            if done:
+                execute(said, *more)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(raw, "execute", broken_off)
+
+
+@pytest.mark.parametrize(("statement", "done"), [("pg_advisory", True), ("COMMIT", False), ("COMMIT", True)])
+@pytest.mark.parametrize("lasting", [True, False])
+def test_ctrl_c_leaves_no_lock_and_nothing_of_its_transaction(
+    postgres: Postgres, where: str, monkeypatch: pytest.MonkeyPatch, statement: str, done: bool, lasting: bool
+) -> None:
+    key = lock_of(where)[1]
+    with Books.open(where) as books, Books.open(where) as others:
+        Interrupted(monkeypatch, books, statement, done=done)
+        with pytest.raises(KeyboardInterrupt), books.file.pen(lasting=lasting):
+            pass
+        wait_for(
+            lambda: (
+                not postgres.sql("SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid::bigint = %s", key % 2**32)
+            ),
+            "the end of the lock",
+        )
+        assert others.handle(RecordSource(cycle_id=1, source="meter", type="realtime", amount="1"))["recorded"]
+        with books.file.pen() as connection:
+            assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+        assert books.handle(RecordSource(cycle_id=1, source="meter", type="realtime", amount="2"))["recorded"]
+        require_sound(books)
+
+
+def test_a_transaction_that_somebody_left_open_on_the_writing_connection_is_not_gone_on_with(where: str) -> None:
+    with Books.open(where) as books:
+        books.file._writer.raw.execute("BEGIN; SET LOCAL synchronous_commit = off")  # type: ignore[attr-defined]
+        with books.file.pen() as connection:
+            assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+# -- a database of other defaults --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "default",
+    ["default_transaction_isolation = 'repeatable read'", "default_transaction_isolation = 'serializable'",
+     "default_transaction_read_only = on"],
+)  # fmt: skip
+def test_a_database_of_other_defaults_takes_the_orders_of_two_servers_at_once(postgres: Postgres, default: str) -> None:
+    postgres.sql("DROP DATABASE IF EXISTS other WITH (FORCE)")
+    postgres.sql("CREATE DATABASE other")
+    postgres.sql(f"ALTER DATABASE other SET {default}")
+    where = with_a_cycle(postgres.url.replace("/postgres?", "/other?"))
+    with Books.open(where) as ours, Books.open(where) as theirs, ThreadPoolExecutor(2) as both:
+
+        def record(books: Books) -> int:
+            orders = (RecordSource(cycle_id=1, source="meter", type="realtime", amount=n) for n in range(1, 31))
+            return sum(books.handle(order)["recorded"] for order in orders)
+
+        assert list(both.map(record, (ours, theirs))) == [30, 30]
+        require_sound(ours)
+
+
 FULL, BATCH = r"the disk of .* is full, nothing was recorded", "s" * 90
 # -- a full disk ------------------------------------------------------------------------------------------------------
 
@@ -287,6 +361,73 @@ def in_batches(books: Books) -> None:
 def full(crowd: Any) -> int:
     """How many were told that the disk is full."""
     return sum(n for (_, _, detail), n in list(crowd.problems.items()) if "is full, nothing was recorded" in detail)
+
+
+# -- frozen ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def frozen(server: Postgres) -> Iterator[None]:
+    """A server that goes on taking connections, as its machine does that for it, and says nothing."""
+    assert server.process is not None
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    pids = [server.process.pid, *map(int, children)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_frozen_postgresql_is_waited_for_as_long_as_was_said_and_then_an_outage(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the one who asks, the one who writes and the one who listens, each on a connection that was good."""
+    monkeypatch.setattr(ear, "LOOK", 0)
+    order = RecordSource(cycle_id=1, source="meter", type="realtime", amount="1")
+    with Books.open(with_a_cycle(f"{postgres.tcp}&schema=frozen&patience=1")) as books, ThreadPoolExecutor(3) as three:
+        end = books.handle(order)["position"]
+        assert books.status(1)
+        assert books.wait(0, 0) == end
+        with frozen(postgres):
+            begun = monotonic()
+            uses: list[Any] = [lambda: books.status(1), lambda: books.handle(order), lambda: books.wait(end, 1)]
+            for use in [three.submit(use) for use in uses]:
+                with pytest.raises(Unavailable, match=r"cannot be reached.*nothing was recorded"):
+                    use.result(30)
+            assert monotonic() - begun < 20
+        assert books.status(1)["cycle"]["id"] == 1
+        assert books.handle(order)["recorded"]
+        assert books.wait(end, 5) > end
+        require_sound(books)
+
+
+def test_a_postgresql_that_freezes_at_the_commit_has_perhaps_recorded_it(
+    postgres: Postgres, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = RecordSource(cycle_id=1, source="meter", type="realtime", amount="1")
+    with Books.open(where) as books, ExitStack() as stack:
+        raw = books.file._writer.raw  # type: ignore[attr-defined]
+        execute = raw.execute
+
+        def freezing(said: Any, *more: Any) -> Any:
+            if said == "COMMIT":
+                stack.enter_context(frozen(postgres))
+            return execute(said, *more)
+
+        monkeypatch.setattr(raw, "execute", freezing)
+        with pytest.raises(Unavailable, match="so it may be recorded or not"):
+            books.handle(order, idempotency_key="once")
+        stack.close()
+        books.handle(order, idempotency_key="once")
+        assert len(books.sources(1, history=True)) == 1
+
+
+def test_what_is_slow_is_waited_for_while_the_server_lives(postgres: Postgres) -> None:
+    with Books.open(f"{postgres.url}&schema=slow&patience=1") as books, books.file.reading() as connection:
+        assert connection.execute("SELECT 1 FROM pg_sleep(3)").fetchone() == (1,)
 
 
 # -- somebody in the way ----------------------------------------------------------------------------------------------

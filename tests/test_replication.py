@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from served import serving, tokens_of
 
 from mecris.books import Books
 from mecris.domain.commands import OpenCycle
+from mecris.domain.errors import Unavailable
 
 pytestmark = pytest.mark.own_store  # these have servers of their own
 
@@ -99,6 +101,21 @@ def test_without_its_standby_a_primary_acknowledges_nothing_not_even_a_second_ti
         sys.stdout.write(f"2 sent, 2 acknowledged, {len(there)} there\n")
         assert there == [1, 2]
         require_sound(books)
+
+
+def test_an_answer_given_again_waits_for_the_standby_where_no_read_model_was_made_yet(pair: Pair) -> None:
+    """Somebody who ends the wait is told what that means."""
+    order = OpenCycle(start_date="2025-09-01", end_date="2099-09-30", target_usd=100)
+    with Books.open(f"{pair.where}&schema=fresh") as books, ThreadPoolExecutor(1) as asking:
+        assert books.handle(order, idempotency_key="once")["recorded"]
+        assert pair.primary.sql("SELECT count(*) FROM fresh_views.view_positions") == [(0,)]
+        pair.standby.kill()
+        again = asking.submit(books.handle, order, idempotency_key="once")
+        wait_for(lambda: pair.primary.sql(f"SELECT pg_cancel_backend(pid) {_WAITING}"), "the one that waits")
+        with pytest.raises(
+            Unavailable, match="recorded this, but no standby has it yet: look, or give the order again"
+        ):
+            again.result(20)
 
 
 _WAITING = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from ...domain.errors import Unavailable
 
 SCHEMA = "mecris"
+VIEWS = "_views"
 PATIENCE = 30
 """Seconds to wait for another writer."""
 HANGING = 60
@@ -34,7 +35,7 @@ class Address(NamedTuple):
     @property
     def views(self) -> str:
         """The schema of the read models: it belongs to whoever serves the books, the log does not."""
-        return f"{self.schema}_views"
+        return f"{self.schema}{VIEWS}"
 
 
 def address_of(url: str) -> Address:
@@ -52,6 +53,8 @@ def address_of(url: str) -> Address:
     schema = next((value for name, value in asked if name == "schema"), SCHEMA)
     if not _NAME.fullmatch(schema) or schema.startswith("pg_"):
         raise Unavailable("the schema of the books is a name of up to 55 letters a-z, digits and _")
+    if schema.endswith(VIEWS):
+        raise Unavailable(f"no schema of books ends in {VIEWS}: the read models of other books lie in such a one")
     libpq = [(name, value) for name, value in asked if name not in OURS]
     public = [(name, value) for name, value in asked if name not in SECRETS]
     user, at, hosts = parts.netloc.rpartition("@")

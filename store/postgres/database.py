@@ -19,10 +19,12 @@ from psycopg.pq import TransactionStatus
 from ...domain.errors import Busy, Unavailable
 from . import schema
 from .address import Address, address_of
+from .admission import Admission
 from .ear import Ear
-from .faults import LOST, in_our_words, told, unreadable
-from .readers import Quiet, Readers
+from .faults import LOST, at_the_door, in_our_words, told, unreadable
+from .readers import Readers
 from .session import Session
+from .waiting import Quiet
 
 REACH = 5
 """Seconds to wait for a server that does not answer."""
@@ -30,7 +32,7 @@ APPLICATION = 0x4D656372
 """'Mecr': the first half of the lock's name; the second is the schema's."""
 
 _SETTINGS = f"""
-SET search_path = {{schema}}, {{views}};
+SET search_path = {{schema}};
 SET lock_timeout = {{patience}};
 SET idle_in_transaction_session_timeout = {{hanging}};
 SET tcp_keepalives_idle = {REACH};
@@ -38,7 +40,9 @@ SET tcp_keepalives_interval = {REACH};
 SET tcp_keepalives_count = 3;
 SET client_min_messages = warning;
 SET synchronous_commit = {{durable}}"""
-_AS_SAFE = "SELECT 1 FROM view_positions LIMIT 1 FOR UPDATE"
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+"""Said whatever the defaults of the database are: whoever waited for the lock has to see what was written meanwhile."""
+_AS_SAFE = "SELECT pg_logical_emit_message(true, 'mecris', '')"
 """Makes a write of what writes nothing: an answer that is given again is then waited for, on disk and standby, as the first was."""
 _AGAIN = "look, or give the order again with the same idempotency key"
 _REACH = {
@@ -68,7 +72,8 @@ class Database:
         self._closed = False
         self._ear = Ear(self._connect, self.address.schema)
         self.patience: float = self.address.patience
-        self._readers = Readers(self._connected, self.patience)
+        self._admission = Admission(self.address)
+        self._readers = Readers(self._connected, self._admission, self.patience)
         try:
             self._require_books()
         except BaseException:
@@ -86,8 +91,7 @@ class Database:
             self._turn.release()
         if version == schema.FORMAT:
             return
-        with self.pen() as session:
-            assert isinstance(session, Session)
+        with self._setting_up() as session:
             version = schema.version_of(session, self.address)  # somebody may have been quicker
             if version == 0:
                 self._require_the_right(session)
@@ -113,8 +117,25 @@ class Database:
             raw = Quiet.connect(self.address.url, autocommit=True, **more)
         except psycopg.ProgrammingError:
             raise unreadable(self.where) from None
+        raw.patience, raw.lives = self.patience, self._lives
         self._configure(raw)
         return raw
+
+    def _lives(self, raw: Quiet) -> bool:
+        """Does the server of a connection let somebody else in, or say why not?"""
+        there: dict[str, Any] = {
+            "host": raw.info.host,
+            "port": raw.info.port,
+            "target_session_attrs": "any",
+            "connect_timeout": REACH,
+        }
+        if raw.info.hostaddr:
+            there["hostaddr"] = raw.info.hostaddr
+        try:
+            Quiet.connect(self.address.url, **there).close()
+        except psycopg.OperationalError as error:
+            return at_the_door(str(error), self.where) is not None
+        return True
 
     def _connect(self) -> Session:
         with told(self.where):
@@ -125,7 +146,6 @@ class Database:
         asked = raw.execute("SHOW synchronous_commit").fetchone()
         assert asked is not None
         durable = "on" if asked[0] in ("off", "local") else asked[0]
-        names = {"schema": self.address.schema, "views": self.address.views}
         values = {
             "durable": durable,
             "patience": f"{self.address.patience}s",
@@ -133,13 +153,13 @@ class Database:
         }
         raw.execute(
             sql.SQL(_SETTINGS).format(
-                **{key: sql.Identifier(name) for key, name in names.items()},
+                schema=sql.Identifier(self.address.schema),
                 **{key: sql.Literal(value) for key, value in values.items()},
             )
         )
 
-    def _session(self, raw: Quiet) -> Session:
-        return Session(raw, self.where, self.address.views, self.address.views)
+    def _session(self, raw: Quiet, *, asks: bool = False) -> Session:
+        return Session(raw, self.where, self.address.views, self.address.views, asks=asks)
 
     def reading(self) -> "Reading":
         """A connection in one read transaction: all that is asked in it sees the same books."""
@@ -150,7 +170,11 @@ class Database:
 
         What can be made again waits neither for the disk nor for a standby.
         """
-        return Pen(self, "BEGIN" if lasting else "BEGIN; SET LOCAL synchronous_commit = off")
+        return Pen(self, _BEGIN if lasting else f"{_BEGIN}; SET LOCAL synchronous_commit = off")
+
+    def _setting_up(self) -> "Pen":
+        """The pen of whoever makes books, upgrades them or says who keeps them; no name in it means a read model."""
+        return Pen(self, _BEGIN, admitted=False)
 
     @property
     def in_hand(self) -> Session | None:
@@ -173,7 +197,7 @@ class Database:
         session = self._connect()
         session.here = "pg_temp"
         try:
-            session.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            self._admission.begin(session.raw, "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE")
             yield session
             session.raw.execute("ROLLBACK")
         except psycopg.Error as error:
@@ -190,27 +214,26 @@ class Database:
         with told(self.where):
             return self._readers.take()
 
-    def _take_pen(self, begin: str) -> Session:
+    def _take_pen(self, begin: str, *, admitted: bool) -> Session:
         if not self._turn.acquire(timeout=self.patience):
             raise Busy(f"another writer holds {self.where} for too long: try again")
         try:
             self._require_open()
-            session = self._begun(f"{begin}; SELECT pg_advisory_xact_lock({self._lock[0]}, {self._lock[1]})")
+            session = self._begun(f"{begin}; SELECT pg_advisory_xact_lock({self._lock[0]}, {self._lock[1]})", admitted)
             self._holder = get_ident()
             return session
         except BaseException:
+            self._drop_writer()  # it may hold the lock already
             self._turn.release()
             raise
 
-    def _begun(self, begin: str) -> Session:
+    def _begun(self, begin: str, admitted: bool) -> Session:
         """A writing connection that holds the lock; one that broke since the last order is made anew, and tried once more."""
         for is_last in (False, True):
-            session = self._writer or self._connect()
-            self._writer = session
+            session = self._writer = self._kept_writer() or self._connect()
             try:
-                session.raw.execute(begin)
-                session.has_written = session.has_made = False
-                session.appended = 0
+                self._begin(session.raw, begin, admitted)
+                session.forget()
                 return session
             except psycopg.Error as error:
                 broken = session.raw.broken or session.raw.closed
@@ -218,6 +241,18 @@ class Database:
                 if is_last or not broken or not isinstance(error, LOST):
                     raise in_our_words(error, self.where) from error
         raise AssertionError("the second try returns or raises")
+
+    def _kept_writer(self) -> Session | None:
+        """The connection of the last writer, unless something of his is still under way on it."""
+        if self._writer is not None and self._writer.raw.info.transaction_status != TransactionStatus.IDLE:
+            self._drop_writer()
+        return self._writer
+
+    def _begin(self, raw: Quiet, begin: str, admitted: bool) -> None:
+        if admitted:
+            self._admission.begin(raw, begin)
+        else:
+            raw.execute(begin)
 
     def _drop_writer(self) -> None:
         if self._writer is not None:
@@ -236,7 +271,7 @@ class Database:
             self._drop_writer()
             if written:
                 raise in_our_words(error, self.where) from error
-        except Unavailable:
+        except BaseException:  # Ctrl-C too: nobody knows how far it came
             self._drop_writer()
             raise
         finally:
@@ -244,7 +279,7 @@ class Database:
             self._turn.release()
 
     def _commit(self, session: Session) -> None:
-        if session.has_made:
+        if session.made:
             schema.adopt(session, self.address)
         if session.appended:
             session.raw.execute("SELECT pg_notify(%s, %s)", (self.address.schema, str(session.appended)))
@@ -264,7 +299,7 @@ class Database:
 
     def grant(self, role: str) -> None:
         """Let a role keep these books: append to the log, and own the read models. It can change or delete no event."""
-        with self.pen() as session:
+        with self._setting_up() as session:
             schema.grant(session, self.address, role)
 
     def tidy(self) -> None:
@@ -285,14 +320,14 @@ class Database:
 class Pen:
     """A write transaction that holds the lock of all writers."""
 
-    __slots__ = ("_begin", "_database", "_outer")
+    __slots__ = ("_admitted", "_begin", "_database", "_outer")
 
-    def __init__(self, database: Database, begin: str) -> None:
-        self._database, self._begin = database, begin
+    def __init__(self, database: Database, begin: str, *, admitted: bool = True) -> None:
+        self._database, self._begin, self._admitted = database, begin, admitted
 
     def __enter__(self) -> Session:
         self._outer = self._database.in_hand
-        return self._database._take_pen(self._begin) if self._outer is None else self._outer
+        return self._outer or self._database._take_pen(self._begin, admitted=self._admitted)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -315,7 +350,7 @@ class Reading:
         if inside is not None:
             return inside
         self._raw = self._database._take_reader()
-        return self._database._session(self._raw)
+        return self._database._session(self._raw, asks=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

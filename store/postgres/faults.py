@@ -43,7 +43,7 @@ def in_our_words(error: psycopg.Error, where: str) -> Exception:  # a table of w
             return Unavailable(
                 f"the disk of {where} is full, nothing was recorded: make room on the server and try again"
             )
-        case errors.ReadOnlySqlTransaction():
+        case errors.ReadOnlySqlTransaction() | errors.FeatureNotSupported() if _is_standby(error):
             return Unavailable(
                 f"{where} is a standby that can only be read: name its primary, or all servers with "
                 "target_session_attrs=read-write"
@@ -52,10 +52,12 @@ def in_our_words(error: psycopg.Error, where: str) -> Exception:  # a table of w
             return Unavailable(
                 f"the role that opened {where} may not do that ({_first(error)}): see docs/operations.md"
             )
-        case psycopg.OperationalError(sqlstate=None) if refused := _at_the_door(str(error), where):
+        case psycopg.OperationalError(sqlstate=None) if refused := at_the_door(str(error), where):
             return refused
         case errors.NumericValueOutOfRange():
             return NotFound(f"no number in {where} is that large: use one that was listed")
+        case psycopg.DataError(sqlstate=None):  # not the server says so: it was never asked
+            return no_such(where)
         case psycopg.DataError():
             return EventDamaged(f"{where} holds a value that is none: run `mecris audit verify`")
         case errors.UndefinedTable() | errors.UndefinedColumn() | errors.DataCorrupted() | errors.IndexCorrupted():
@@ -68,12 +70,17 @@ def in_our_words(error: psycopg.Error, where: str) -> Exception:  # a table of w
             )
 
 
+def no_such(where: str) -> NotFound:
+    """The error to raise for a question about something of a shape that nothing there has: a word for a number."""
+    return NotFound(f"{where} can hold nothing like that: use what was listed")
+
+
 def unreadable(where: str) -> Unavailable:
     """The error to raise for an address that libpq does not take; what it says may quote a password."""
     return Unavailable(f"{where} is no address that PostgreSQL knows: check the names and the escapes (%..) in it")
 
 
-def _at_the_door(said: str, where: str) -> Unavailable | None:
+def at_the_door(said: str, where: str) -> Unavailable | None:
     """Why a server let us not in; libpq hands its words on, and not its code."""
     if any(words in said for words in LETS_NOBODY_IN) or re.search(r'role "[^"]*" does not exist', said):
         return Unavailable(f"{where} does not let this role in: check the user, its password and pg_hba.conf")
@@ -87,6 +94,11 @@ def _at_the_door(said: str, where: str) -> Unavailable | None:
 def _is_full(error: psycopg.Error) -> bool:
     """A quota says the same in other words: a file may not grow."""
     return isinstance(error, errors.DiskFull) or "could not extend file" in str(error)
+
+
+def _is_standby(error: psycopg.Error) -> bool:
+    """A standby refuses a write, and before that a transaction that might write."""
+    return isinstance(error, errors.ReadOnlySqlTransaction) or "during recovery" in str(error)
 
 
 def _first(error: psycopg.Error) -> str:

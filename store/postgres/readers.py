@@ -3,32 +3,19 @@
 from collections.abc import Callable
 from contextlib import suppress
 from threading import BoundedSemaphore
-from typing import Any
 from weakref import WeakSet
 
 import psycopg
-from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 
 from ...domain.errors import Busy
+from .admission import Admission
+from .waiting import Frozen, Quiet
 
 MOST = 8
 """Connections that ask at once; whoever comes after waits."""
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL idle_in_transaction_session_timeout = '1h'"
 """Who asks holds no lock, and a copy of large books is long between two questions: only who writes is cut off soon."""
-
-
-class Quiet(psycopg.Connection[Any]):
-    """A connection that goes with the books that are forgotten, without a word; keeps what the server warns of."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.warnings: list[Diagnostic] = []
-        self.add_notice_handler(self.warnings.append)
-
-    def __del__(self, *_: Any) -> None:
-        with suppress(psycopg.Error, AttributeError):  # it may not have come far
-            self.close()
 
 
 class Readers:
@@ -38,8 +25,8 @@ class Readers:
     cannot be had: whoever asks while the server is away is told so at once, and why.
     """
 
-    def __init__(self, connect: Callable[[], Quiet], patience: float) -> None:
-        self._connect, self._patience = connect, patience
+    def __init__(self, connect: Callable[[], Quiet], admission: Admission, patience: float) -> None:
+        self._connect, self._admission, self._patience = connect, admission, patience
         self._idle: list[Quiet] = []
         self._free = BoundedSemaphore(MOST)
         self._made: WeakSet[Quiet] = WeakSet()
@@ -57,14 +44,23 @@ class Readers:
     def _begun(self) -> Quiet:
         while raw := self._kept():
             try:
-                raw.execute(_BEGIN)
-                return raw
+                return self._admitted(raw)
+            except Frozen:
+                self.close()  # the others would be waited for one after another
+                raise
             except psycopg.Error:  # it broke while nobody used it
-                raw.close()
+                pass
         raw = self._connect()
         self._made.add(raw)
-        raw.execute(_BEGIN)
-        return raw
+        return self._admitted(raw)
+
+    def _admitted(self, raw: Quiet) -> Quiet:
+        try:
+            self._admission.begin(raw, _BEGIN)
+            return raw
+        except BaseException:
+            raw.close()
+            raise
 
     @property
     def open(self) -> int:

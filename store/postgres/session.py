@@ -1,15 +1,18 @@
 """A connection to PostgreSQL that takes the statements the rooms above speak in."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import psycopg
 from psycopg.adapt import Dumper
 
 from .dialect import translated
-from .faults import in_our_words
-from .readers import Quiet
+from .faults import in_our_words, no_such
+from .waiting import Quiet
 
+_MADE = re.compile(r"\s*CREATE (TABLE|VIEW) main\.(\w+)")
+NUL, SIGN = "\0", "\N{SYMBOL FOR NULL}"
 AT_ONCE = 2_000
 """Rows that are fetched together of a question with very many."""
 
@@ -23,30 +26,51 @@ class _Flag(Dumper):
         return b"1" if obj else b"0"
 
 
+def _writable(given: Any) -> Any:
+    """The same parameters; PostgreSQL's texts have no place for a NUL, so a sign stands for it."""
+    if isinstance(given, Mapping):
+        return dict(zip(given, _writable(tuple(given.values())), strict=True))
+    if not any(isinstance(value, str) and NUL in value for value in given):
+        return given
+    return [value.replace(NUL, SIGN) if isinstance(value, str) else value for value in given]
+
+
 class Session:
     """One of PostgreSQL's connections; `here` and `live` are the schemas that `main` and `live` stand for."""
 
-    def __init__(self, raw: Quiet, where: str, here: str, live: str) -> None:
-        self.raw, self.where, self.here, self.live = raw, where, here, live
-        self.has_written = self.has_made = False
-        """Was anything written in this transaction, and was anything made?"""
-        self.appended = 0
-        """The last position that was appended in this transaction; 0: none."""
+    def __init__(self, raw: Quiet, where: str, here: str, live: str, *, asks: bool = False) -> None:
+        self.raw, self.where, self.here, self.live, self.asks = raw, where, here, live, asks
         raw.adapters.register_dumper(bool, _Flag)
+        self.forget()
+
+    def _told(self, error: psycopg.Error) -> Exception:
+        """What to raise: a value that cannot be read comes from the caller of a question, and in a fold from an event."""
+        if self.asks and isinstance(error, psycopg.errors.InvalidTextRepresentation):
+            return no_such(self.where)
+        return in_our_words(error, self.where)
+
+    def forget(self) -> None:
+        """Begin anew to note what a transaction does."""
+        self.has_written = False
+        self.appended = 0
+        """The last position that was appended; 0: none."""
+        self.made: dict[str, str] = {}
+        """The read models that were made: TABLE or VIEW, by name."""
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
         """Do one statement."""
-        self.has_made |= sql.lstrip().startswith("CREATE")
+        if made := _MADE.match(sql):
+            self.made[made[2]] = made[1]
         self.has_written |= sql.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))
         try:
-            return self.raw.execute(translated(sql, self.here, self.live), parameters)
+            return self.raw.execute(translated(sql, self.here, self.live), _writable(parameters))
         except psycopg.Error as error:
-            raise in_our_words(error, self.where) from error
+            raise self._told(error) from error
 
     def executemany(self, sql: str, rows: Iterable[Any]) -> Any:
         """Do one statement for each row."""
         cursor = self.raw.cursor()
-        given = list(rows)
+        given = [_writable(row) for row in rows]
         if given and sql.startswith("INSERT INTO event_chain"):
             self.appended = given[-1][0]
         self.has_written |= bool(given)
@@ -55,7 +79,7 @@ class Session:
                 return cursor.execute(translated(sql, self.here, self.live), given[0])
             cursor.executemany(translated(sql, self.here, self.live), given)
         except psycopg.Error as error:
-            raise in_our_words(error, self.where) from error
+            raise self._told(error) from error
         return cursor
 
     def stream(self, sql: str, parameters: Any = ()) -> Iterator[Any]:
@@ -63,7 +87,7 @@ class Session:
         try:
             with self.raw.cursor(name=f"mecris_{id(object()):x}") as cursor:
                 cursor.itersize = AT_ONCE
-                cursor.execute(translated(sql, self.here, self.live), parameters)
+                cursor.execute(translated(sql, self.here, self.live), _writable(parameters))
                 yield from cursor
         except psycopg.Error as error:
-            raise in_our_words(error, self.where) from error
+            raise self._told(error) from error
