@@ -561,11 +561,21 @@ def test_a_text_with_a_nul_asks_for_nothing_that_is_there_and_is_read_with_a_sig
             for cycle in ("a\0b", "first"):
                 with pytest.raises(NotFound):
                     books.status(cycle)  # type: ignore[arg-type]
-            books.handle(AdjustBudget(cycle_id=1, amount_usd="1", reason="a\0b"))
+            books.handle(RecordSource(cycle_id=1, source="paste", type="manual", payload="$1 USD\0"))
             assert_sound(books)
     assert said[:3] == said[3:]
     with Books.open(place.by("owner")) as books:
-        assert books.adjustments(1)[-1]["reason"] == "a\N{SYMBOL FOR NULL}b"
+        with books.file.reading() as connection:
+            kept = connection.execute("SELECT raw_payload FROM budget_source WHERE name = 'paste'").fetchone()
+        assert kept == ("$1 USD\N{SYMBOL FOR NULL}",)
+        assert [e["payload"] for e in books.log() if e.get("name") == "paste"] == ["$1 USD\0"], (
+            "the log has it untouched"
+        )
+    copied = tmp_path / "copied.db"
+    with Books.open(place.by("owner")) as books:
+        assert books.copy_to(copied)["recorded"]
+    with Books.open(tmp_path / "books.db") as books:
+        assert books.copy_to(f"{place.by('owner')}_copied")["recorded"]
 
 
 def test_only_a_value_that_the_server_refuses_is_a_damaged_event() -> None:
