@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..domain.errors import Busy, Damaged, EventDamaged, RuleRefused, Unavailable
+from ..domain.errors import Busy, Damaged, EventDamaged, NotBooks, RuleRefused, Unavailable
 from ..projections import follow
 from ..store import chain, positions, schema
 from ..store.connection import Connection, stream
@@ -231,17 +231,35 @@ def backup(source: "Books", path: Path, progress: Progress | None = None) -> Ans
     """Copy the books into a new file; it gets its name when it is whole."""
     if path.exists():
         raise Unavailable(f"{path} is there already: name a file that is not")
+    if not path.absolute().parent.is_dir():
+        raise Unavailable(f"there is no folder {path.absolute().parent}: make it, or name another")
     draft = path.with_name(f"{path.name}.part")
-    with type(source).open(draft) as target:
-        answer = copy(source, target, progress)
+    try:
+        with type(source).open(draft) as target:
+            answer = copy(source, target, progress)
+    except Damaged:
+        for left in path.parent.glob(f"{draft.name}*"):
+            left.unlink()
+        raise
     draft.replace(path)
     return Answer(file=str(path), **answer)
 
 
-def restore(target: "Books", path: Path, progress: Progress | None = None) -> Answer:
-    """Copy the books in a file into these, and change nothing of it; a file that is not there is no books, and is not made."""
+def require_backup(path: Path) -> None:
+    """Refuse what is no whole backup, before anything is made for it."""
     if not path.is_file():
         raise Unavailable(f"{path} is not a file: name one that `mecris books backup` wrote")
+    try:
+        with _read(path) as connection:
+            schema.version_of(connection, str(path))
+            positions.head(connection)
+    except Damaged as damaged:
+        raise NotBooks(f"{path} is no whole backup: name another that `mecris books backup` wrote") from damaged
+
+
+def restore(target: "Books", path: Path, progress: Progress | None = None) -> Answer:
+    """Copy the books in a file into these, and change nothing of it; a file that is not there is no books, and is not made."""
+    require_backup(path)
     with TemporaryDirectory(prefix="mecris-") as folder, _read(_of_today(path, Path(folder), target)) as connection:
         return copy(still(target, connection, str(path.absolute()), target.now()), target, progress)
 

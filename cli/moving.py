@@ -11,6 +11,7 @@ import click
 from ..books import Books
 from ..books.answers import Answer
 from ..books.settings import location
+from ..domain.errors import NotFound
 from .common import JSON, tell, write_json
 from .common import books as opened_books
 
@@ -30,8 +31,13 @@ def copy(source: str, target: str, as_json: bool) -> None:
     Positions, times and links stay as they are. What was interrupted goes on where it stopped; a target that holds
     other events is refused.
     """
-    with Books.open(_there(source), via="cli") as opened, _progress(opened.position) as advance:
-        answer = opened.copy_to(target, advance)
+    with Books.open(_there(source), via="cli") as opened:
+        if opened.file.made:
+            raise NotFound(
+                f"there were no books at {opened.file.where}, only empty ones now: check the name", code="no-books"
+            )
+        with _progress(opened.position) as advance:
+            answer = opened.copy_to(target, advance)
     _say(answer, "copied", as_json)
 
 
@@ -51,6 +57,9 @@ def backup(file: Path, as_json: bool) -> None:
 @JSON
 def restore(file: Path, as_json: bool) -> None:
     """Take over what a backup holds into books that are new, or that hold the beginning of it."""
+    from ..books.moving import require_backup
+
+    require_backup(file)  # before new books are made for it
     opened = opened_books()
     with _progress(0) as advance:
         answer = opened.restore(file, advance)

@@ -617,3 +617,26 @@ def test_empty_books_are_copied(elsewhere: str, tmp_path: Path) -> None:
     with Books.open(tmp_path / "empty.db") as books:
         answer = books.copy_to(elsewhere)
     assert (answer["recorded"], answer["copied"], answer["events"], answer["rows"]) == (False, 0, 0, 0)
+
+
+def test_a_name_that_was_mistyped_is_no_source_and_no_backup(
+    server: Postgres, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere, target, text = place("a database", server, tmp_path), tmp_path / "target.db", tmp_path / "text.csv"
+    text.write_text("date,usd\n")
+    assert run(["books", "copy", nowhere, str(target)]) == 3
+    assert "there were no books at" in capsys.readouterr().err
+    for backup in (text, tmp_path / "missing.db"):
+        assert run(["--books", str(target), "books", "restore", str(backup)]) in (5, 6)
+        assert str(backup) in capsys.readouterr().err
+    assert not target.exists(), "nothing was made for it"
+    with Books.open(tmp_path / "books.db") as books, pytest.raises(Unavailable, match="there is no folder"):
+        books.backup(tmp_path / "nowhere" / "backup.db")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_backup_of_damaged_books_leaves_nothing(source: Books, tmp_path: Path) -> None:
+    change(source.file.where, "UPDATE stored_events SET state = CAST('{}' AS BLOB) WHERE position = 2")
+    with pytest.raises(Damaged):
+        source.backup(tmp_path / "backup.db")
+    assert list(tmp_path.glob("backup*")) == []
