@@ -162,7 +162,7 @@ def _copy_beside(reading: Connection, target: "Books") -> None:
             taken = "NOTHING" if table in ("evidence", "idempotency_keys") else _taken_over(others)
             put = f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT ({key}) DO {taken}"
             rows = iter(stream(reading, f"SELECT {columns} FROM {table}"))
-            while some := list(islice(rows, 100)):
+            while some := list(islice(rows, 4 if table == "evidence" else 100)):
                 connection.executemany(put, some)
         follow.catch_up(connection)
     target.file.tidy()

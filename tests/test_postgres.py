@@ -1,13 +1,16 @@
 """Books on PostgreSQL: who may do what, what is said when something is wrong, and moving in and out."""
 
+import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from threading import Event, Thread
+from time import monotonic, sleep
 
 import psycopg
 import pytest
@@ -30,6 +33,7 @@ from mecris.domain.errors import EventDamaged, MecrisError, NewerBooks, NotFound
 from mecris.projections import follow
 from mecris.projections.follow import View
 from mecris.store.appending import append
+from mecris.store.connection import stream
 from mecris.store.postgres import schema
 from mecris.store.postgres.faults import in_our_words
 from mecris.store.postgres.session import Session
@@ -662,6 +666,43 @@ def test_closed_books_say_so(place: Place) -> None:
     for ask in (lambda: books.position, lambda: books.handle(story()[0])):
         with pytest.raises(Unavailable, match="these books are closed"):
             ask()
+
+
+def test_closing_waits_for_nobody_who_listens(place: Place) -> None:
+    with Books.open(place.by("owner")) as books, ThreadPoolExecutor(1) as listening:
+        tell(books)
+        end = books.wait(0, 0)
+        waiting = listening.submit(books.wait, end, 30)
+        sleep(0.5)  # until it listens
+        begun = monotonic()
+        books.close()
+        assert monotonic() - begun < 1
+        assert waiting.result(1) == end
+        assert books.file.connections == 0
+        with pytest.raises(Unavailable, match="these books are closed"):
+            books.wait(end, 1)
+
+
+def test_a_connection_that_is_given_back_to_closed_books_is_closed(place: Place) -> None:
+    books = Books.open(place.by("owner"))
+    with books.file.reading():
+        books.close()
+        assert books.file.connections == 1
+    assert books.file.connections == 0
+
+
+def test_a_question_with_large_rows_holds_few_of_them_at_a_time(place: Place) -> None:
+    with Books.open(place.by("owner")) as books:
+        with books.file.pen() as connection:
+            for part in range(24):
+                connection.execute("INSERT INTO evidence VALUES (?, ?, ?)", ("a" * 64, part, os.urandom(1 << 20)))
+        with books.file.reading() as connection:
+            tracemalloc.start()
+            try:
+                assert sum(len(row[0]) for row in stream(connection, "SELECT content FROM evidence")) == 24 << 20
+                assert tracemalloc.get_traced_memory()[1] < 12 << 20
+            finally:
+                tracemalloc.stop()
 
 
 def test_roles_are_of_databases_alone(tmp_path: Path) -> None:
