@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -370,15 +370,21 @@ def full(crowd: Any) -> int:
 def frozen(server: Postgres) -> Iterator[None]:
     """A server that goes on taking connections, as its machine does that for it, and says nothing."""
     assert server.process is not None
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    pids = [server.process.pid, *map(int, children)]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    first = server.process.pid
+    os.kill(first, signal.SIGSTOP)  # from now on it makes no others
+    pids = [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+    tell_all(pids, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        tell_all(pids, signal.SIGCONT)
+
+
+def tell_all(pids: list[int], what: signal.Signals) -> None:
+    """Send a signal to processes, of which some may have ended by themselves."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, what)
 
 
 def test_a_frozen_postgresql_is_waited_for_as_long_as_was_said_and_then_an_outage(

@@ -1,5 +1,7 @@
 """A connection of its own that hears when the log grows: nobody has to ask again and again."""
 
+import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
@@ -9,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from .. import positions
-from .faults import in_our_words
+from .faults import LOST, in_our_words
 from .session import Session
 
 LOOK = 5.0
@@ -24,6 +26,7 @@ class Ear:
         self._turn = Lock()
         self._session: Session | None = None
         self._end, self._looked = 0, 0.0
+        self._closed = False
 
     def wait(self, position: int, seconds: float) -> int:
         """Where the log ends, as soon as that is beyond a position, or after so many seconds."""
@@ -33,6 +36,8 @@ class Ear:
                 return self._hear(session, position, seconds)
             except BaseException as error:
                 self._forget()
+                if self._closed and isinstance(error, LOST):
+                    return self._end
                 if isinstance(error, psycopg.Error):
                     raise in_our_words(error, session.where) from error
                 raise
@@ -64,6 +69,10 @@ class Ear:
         return self._session is not None
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more; whoever waits is told where the log ended when we last heard of it."""
+        self._closed = True
+        if (session := self._session) is not None:
+            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(session.raw.fileno())) as waited_for:
+                waited_for.shutdown(socket.SHUT_RDWR)
         with self._turn:
             self._forget()

@@ -30,6 +30,7 @@ class Readers:
         self._idle: list[Quiet] = []
         self._free = BoundedSemaphore(MOST)
         self._made: WeakSet[Quiet] = WeakSet()
+        self._closed = False
 
     def take(self) -> Quiet:
         """A connection in a read transaction."""
@@ -46,7 +47,7 @@ class Readers:
             try:
                 return self._admitted(raw)
             except Frozen:
-                self.close()  # the others would be waited for one after another
+                self._close_idle()  # the others would be waited for one after another
                 raise
             except psycopg.Error:  # it broke while nobody used it
                 pass
@@ -81,9 +82,15 @@ class Readers:
             self._idle.append(raw)
         else:
             raw.close()
+        if self._closed:
+            self._close_idle()
         self._free.release()
 
     def close(self) -> None:
-        """Close what nobody uses."""
+        """Close what nobody uses, and the others when they are given back."""
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         while raw := self._kept():
             raw.close()

@@ -13,8 +13,8 @@ from .waiting import Quiet
 
 _MADE = re.compile(r"\s*CREATE (TABLE|VIEW) main\.(\w+)")
 NUL, SIGN = "\0", "\N{SYMBOL FOR NULL}"
-AT_ONCE = 2_000
-"""Rows that are fetched together of a question with very many."""
+AT_ONCE, LARGE = 2_000, 4
+"""Rows that are fetched together of a question with very many, and of parts of evidence, which may have a mebibyte each."""
 
 
 class _Flag(Dumper):
@@ -86,7 +86,7 @@ class Session:
         """The rows of a question, some at a time, from a cursor that the server keeps."""
         try:
             with self.raw.cursor(name=f"mecris_{id(object()):x}") as cursor:
-                cursor.itersize = AT_ONCE
+                cursor.itersize = LARGE if sql.endswith("FROM evidence") else AT_ONCE
                 cursor.execute(translated(sql, self.here, self.live), _writable(parameters))
                 yield from cursor
         except psycopg.Error as error:
