@@ -177,6 +177,7 @@ def _questions(books: "Books", end: int) -> Iterator[Question]:
     if not end:
         return
     yield "quarantine", lambda b: b.quarantine()
+    yield f"unified as of {end}", lambda b: b.unified(as_of=end)
     for cycle in (cycle["id"] for cycle in books.cycles(as_of=end)):
         yield from _what_follows(cycle, end)
     for at in sorted({end, min(end, LONG), *(end * n // (PROBES + 1) for n in range(1, PROBES + 1))} - {0}):
@@ -194,7 +195,6 @@ def _questions_as_of(books: "Books", at: int) -> Iterator[Question]:
     """Every question that was there to be asked at a position."""
     yield "log", lambda b: b.events(since=max(0, at - PAGE), limit=PAGE, as_of=at)
     yield "cycles", lambda b: b.cycles(as_of=at)
-    yield "unified", lambda b: b.unified(as_of=at)
     yield "odometers", lambda b: b.odometers(as_of=at)
     yield "tokens", lambda b: b.tokens(as_of=at)
     yield "evidence", lambda b: b.evidence(as_of=at)
