@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain import commands as c
-from ..domain.errors import NotFound, RuleRefused
+from ..domain.errors import NotFound, Refused, RuleRefused
 from ..domain.figures import right_of
 from ..domain.ids import source_id
 from ..domain.money import EXACT, dollars
@@ -40,6 +40,8 @@ class Told:
         self.readings = self.retracted = 0
         self.cycles: set[int] = set()
         self.remarks: list[str] = []
+        self.refused: list[str] = []
+        """Reports that could not be told, and why."""
         self.report_usd: Decimal | None = None
         """What all lines of the report come to, inside and outside of cycles, to the last digit."""
 
@@ -124,7 +126,7 @@ def _is_about(cycle: ledger.Cycle, at: datetime, cycle_id: int | None) -> bool:
     return cycle.period.begins <= at <= cycle.period.ends if cycle_id is None else cycle.id == cycle_id
 
 
-def tell_cycles(connection: Connection, hand: "Hand", name: str, now: datetime) -> Told:
+def tell_cycles(connection: Connection, hand: "Hand", name: str, now: datetime, *, only: int | None = None) -> Told:
     """Bring the readings of every cycle that a report touches, and those of reports of the same money, to what the files come to."""
     follow.catch_up(connection)
     told = Told()
@@ -141,18 +143,20 @@ def tell_cycles(connection: Connection, hand: "Hand", name: str, now: datetime) 
         told.report_usd = own if told.report_usd is None else EXACT.add(told.report_usd, own)
         cycles = ledger.cycles(connection, position)
         told.remarks += _left(next(report for report in alike if report.of == mine), cycles)
-        for cycle in cycles:
+        for cycle in (cycle for cycle in cycles if only in (None, cycle.id)):
             _tell(desk, cycle, alike, is_closed=ledger.closing(connection, cycle.id, position) is not None)
     return told
 
 
-def tell_every(connection: Connection, hand: "Hand", now: datetime) -> Told:
-    """Tell the cycles what everything comes to that was ever imported."""
+def tell_cycle(connection: Connection, hand: "Hand", cycle: int, now: datetime) -> Told:
+    """Tell one cycle what everything comes to that was ever imported; a report that cannot be told is named, and the others are."""
+    follow.catch_up(connection)
     told = Told()
-    if imports.is_any(connection):
-        follow.catch_up(connection)
-        for name in dict.fromkeys(report.name for report in imports.reports(connection)):
-            told.add(tell_cycles(connection, hand, name, now))
+    for name in dict.fromkeys(report.name for report in imports.reports(connection)):
+        try:
+            told.add(tell_cycles(connection, hand, name, now, only=cycle))
+        except Refused as refused:
+            told.refused.append(f"of '{name}', which was imported before: {refused.message}")
     return told
 
 

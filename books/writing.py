@@ -38,6 +38,8 @@ class Given(NamedTuple):
     by: str | None = None
 
 
+OPENS = (c.OpenCycle, c.ReopenCycle)
+"""Orders after which a cycle takes in what was imported before."""
 Hand = Callable[[c.Command], Answer]
 """Takes an order while the pen is held."""
 
@@ -61,15 +63,11 @@ class Writer:
 
     def handle(self, given: Given) -> Answer:
         """Do what an order says, or refuse it."""
-        answer = self._handle(given)
-        self._tell_imported([(given.order, answer)])
-        return answer
-
-    def _handle(self, given: Given) -> Answer:
         _require_key(given.key)
         with self._turn:
             try:
-                return self._at_first_attempt(given)
+                if not isinstance(given.order, OPENS):
+                    return self._at_first_attempt(given)
             except (Unsure, Refused, Stale):
                 pass
             return self._held(lambda connection: self._with_the_pen(connection, given, {}))
@@ -78,21 +76,14 @@ class Writer:
         """Do what all orders say in one atomic write, or nothing of it."""
         with self._turn:
             read: Read = {}
-            done = self._held(
-                lambda connection: [(order, self._with_the_pen(connection, Given(order), read)) for order in orders]
+            return self._held(
+                lambda connection: [self._with_the_pen(connection, Given(order), read) for order in orders]
             )
-        self._tell_imported(done)
-        return [answer for _, answer in done]
 
     def handle_each(self, given: Sequence[Given]) -> list[Answer | MecrisError]:
         """Do what each order says, or refuse it, all in one durable write: many share the wait for the disk."""
         if len(given) == 1:
             return [self._alone(given[0])]
-        answers = self._handle_each(given)
-        self._tell_imported(list(zip((one.order for one in given), answers, strict=True)))
-        return answers
-
-    def _handle_each(self, given: Sequence[Given]) -> list[Answer | MecrisError]:
         read: Read = {}
         with self._turn:
             try:
@@ -100,7 +91,7 @@ class Writer:
             except (Busy, Unavailable) as error:  # the books cannot be written: the same for all
                 return [error] * len(given)
             except Exception:  # noqa: BLE001  # one of them fails for a reason of its own: each is tried by itself
-                return [self._alone(one, self._handle) for one in given]
+                return [self._alone(one) for one in given]
 
     def together(self, work: Callable[[Connection, "Hand"], T], by: str | None = None) -> T:
         """Do orders that follow from one another in one atomic write; if it fails on the way, nothing is recorded."""
@@ -136,26 +127,11 @@ class Writer:
                 read.clear()
             return refused
 
-    def _alone(self, given: Given, handle: Callable[[Given], Answer] | None = None) -> Answer | MecrisError:
+    def _alone(self, given: Given) -> Answer | MecrisError:
         try:
-            return (handle or self.handle)(given)
+            return self.handle(given)
         except MecrisError as error:
             return error
-
-    def _tell_imported(self, done: Sequence[tuple[c.Command, Answer | MecrisError]]) -> None:
-        """Tell a cycle that was opened what was imported before; that is no part of its opening, and cannot undo it."""
-        opened = [answer for order, answer in done if isinstance(answer, Answer) and _is_opened_by(order, answer)]
-        if not opened:
-            return
-        from .telling import tell_every
-
-        try:
-            told = self.together(lambda connection, hand: tell_every(connection, hand, self.clock()))
-        except MecrisError as error:
-            opened[-1]["warnings"] = [*opened[-1].get("warnings", ()), f"of what was imported before: {error.message}"]
-            return
-        if told.readings:
-            opened[-1]["imported_readings"] = told.readings
 
     def _held(self, write: Callable[[Connection], T]) -> T:
         """Write with the pen in hand, and remember only what is written."""
@@ -177,7 +153,7 @@ class Writer:
             with self.file.pen() as connection:
                 if given.key is not None and _kept(connection, given.key):
                     raise Unsure
-                return self._write(connection, desk, answer, given)
+                return self._write(connection, desk, answer, given, {})
         except BaseException:
             desk.put_back()
             raise
@@ -189,16 +165,18 @@ class Writer:
         last = from_text(head.recorded_at) if head.position else None
         desk = Held(self.log, connection, self._stamp(last, given.by), read)
         try:
-            return self._write(connection, desk, decide(given.order, desk), given)
+            return self._write(connection, desk, decide(given.order, desk), given, read)
         except BaseException:
             desk.put_back()  # some events may have been triggered before it was refused
             raise
 
-    def _write(self, connection: Connection, desk: InHand, answer: Answer, given: Given) -> Answer:
+    def _write(self, connection: Connection, desk: InHand, answer: Answer, given: Given, read: Read) -> Answer:
         stamp, changed = desk.stamp, desk.changed
         if changed:
             answer["position"] = self.log.append(connection, changed, as_text(stamp.recorded_at))
             self._last = stamp.recorded_at
+            if isinstance(given.order, OPENS):
+                self._tell_imported(connection, answer, given, read)
         else:
             answer["position"] = positions.head(connection).position
         if stamp.recorded_at - stamp.now > LATE:
@@ -210,13 +188,30 @@ class Writer:
         connection.execute("INSERT INTO idempotency_keys VALUES (?, ?, ?)", row)
         return Answer(from_json(kept))
 
+    def _tell_imported(self, connection: Connection, answer: Answer, given: Given, read: Read) -> None:
+        """Tell a cycle that is open now what was imported before; what cannot be told of it does not keep it closed."""
+        found = connection.execute(
+            "SELECT 1 FROM stored_events WHERE originator_id >= 'report-' AND originator_id < 'report.' LIMIT 1"
+        )
+        if found.fetchone() is None:
+            return
+        from .telling import tell_cycle
+
+        told = tell_cycle(
+            connection,
+            lambda order: self._with_the_pen(connection, Given(order, None, given.by), read),
+            answer["cycle_id"],
+            self.clock(),
+        )
+        answer["position"] = positions.head(connection).position
+        if told.readings:
+            answer["imported_readings"] = told.readings
+        if told.refused:
+            answer["warnings"] = [*answer.get("warnings", ()), *told.refused]
+
     def _stamp(self, last: datetime | None, by: str | None) -> Stamp:
         now = self.clock()
         return Stamp(now, now if last is None or now > last else last, by or self.recorded_by, self.via)
-
-
-def _is_opened_by(order: c.Command, answer: Answer) -> bool:
-    return isinstance(order, c.OpenCycle | c.ReopenCycle) and answer["recorded"] and not answer.replayed
 
 
 def _require_key(key: str | None) -> None:

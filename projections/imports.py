@@ -305,14 +305,6 @@ def reports(connection: Connection) -> list[Report]:
     ]
 
 
-def is_any(connection: Connection) -> bool:
-    """Was ever anything imported? Asked of the log, as the read models may not have seen it."""
-    found = connection.execute(
-        "SELECT 1 FROM stored_events WHERE originator_id >= 'report-' AND originator_id < 'report.' LIMIT 1"
-    )
-    return found.fetchone() is not None
-
-
 class Bucket(NamedTuple):
     """What the lines of a report come to that end together; `start` is None where they are calls of a quarter of an hour."""
 

@@ -187,7 +187,7 @@ class Truth:
     lines: dict[str, Decimal] = field(default_factory=dict)
     """Lines of files that were imported."""
     told: dict[int, Decimal] = field(default_factory=dict)
-    """What they came to when a cycle was told last: one that is opened later hears of them with the next new line."""
+    """What they came to when a cycle was told last."""
     ends_at: dict[int, dict[int, int]] = field(default_factory=dict)
     """How many orders the oracle of each cycle had heard of, at each end of a write."""
 
@@ -239,7 +239,9 @@ class Truth:
         for row in rows:
             require(row.by == given.by, f"an event of {row.by} stands where {given.by} wrote", row)
             require(row.position == self.position + 1, "a position is left out or used twice", row, self.position)
-            whole = isinstance(given.spec.order, ImportFile) or row.last == rows[-1].position
+            whole = (
+                isinstance(given.spec.order, ImportFile | c.OpenCycle | c.ReopenCycle) or row.last == rows[-1].position
+            )
             require(whole, "events of one order are several writes", row)
             require(row.recorded_at >= self.recorded_at, "recorded_at goes back", row.recorded_at, self.recorded_at)
             require(row.fields["recorded_at"] == row.recorded_at, "an event and its link name two times", row)
@@ -327,7 +329,13 @@ class Truth:
         if order.roll_over_from is not None:
             self._carry(order.roll_over_from, cycle, min(cycle.begins, given.now), reconcile=False)
         self.cycles[number] = cycle
+        self._tell_imported(cycle)
         return True
+
+    def _tell_imported(self, cycle: Cycle) -> None:
+        """A cycle that is opened hears of what was imported before."""
+        if not cycle.followed and self.lines:
+            self.told[cycle.number] = sum(self.lines.values())
 
     def _roll_over(self, order: c.RollOver, given: Given) -> bool:
         cycle = self._open_cycle(order.cycle_id)
@@ -370,6 +378,7 @@ class Truth:
         if cycle is None or not cycle.is_closed:
             raise No
         cycle.is_closed, cycle.closed = False, None
+        self._tell_imported(cycle)
         cycle.oracle.index += 1
         return True
 

@@ -326,7 +326,7 @@ class World:
         shown = plan if plan and plan.fired else ""
         for one, outcome in zip(given, outcomes, strict=True):
             self.told(f"{one.name} together {one.key or '-'} {one.spec.order!r} {shown} -> {_shown(outcome)}")
-            mine, rows = _first_write(rows, one.by)
+            mine, rows = _first_write(rows, one)
             self.truth.settle(one, outcome, mine)
         require(not rows, "events that nobody was answered for", rows)
 
@@ -484,11 +484,12 @@ def _of(said: Any) -> Outcome:
     return Done(dict(said), said.replayed)
 
 
-def _first_write(rows: list[Row], by: str) -> tuple[list[Row], list[Row]]:
-    """The events of the next order, if they are somebody's, and the rest."""
-    if not rows or rows[0].by != by:
+def _first_write(rows: list[Row], given: Given) -> tuple[list[Row], list[Row]]:
+    """The events of the next order, if they are somebody's, and the rest; a cycle that is opened takes in what was imported."""
+    if not rows or rows[0].by != given.by:
         return [], rows
-    mine: Collection[Row] = [row for row in rows if row.by == by and row.last == rows[0].last]
+    opens = isinstance(given.spec.order, c.OpenCycle | c.ReopenCycle)
+    mine: Collection[Row] = [row for row in rows if row.by == given.by and (opens or row.last == rows[0].last)]
     return list(mine), rows[len(mine) :]
 
 
