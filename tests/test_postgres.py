@@ -283,6 +283,15 @@ def test_nobody_puts_anything_anywhere_but_at_the_end_of_the_log(granted: Place)
         assert_sound(books)
 
 
+def test_setting_up_again_puts_guards_back_that_are_gone(granted: Place) -> None:
+    granted.sql("owner", "DROP FUNCTION stored_events_grows CASCADE; DROP FUNCTION only_appended CASCADE")
+    assert run(["--books", granted.by("owner"), "books", "setup", "--grant", "team"]) == 0
+    with pytest.raises(psycopg.errors.DataCorrupted, match="grows at its end"):
+        granted.sql("ada", f"INSERT INTO {NOWHERE_ELSE['an event far away']}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="is only appended to"):
+        granted.sql("owner", "TRUNCATE event_chain")
+
+
 def test_of_what_a_member_can_still_add_the_audit_finds_what_the_page_says(granted: Place) -> None:
     with Books.open(granted.by("ada")) as books:
         tell(books)

@@ -104,16 +104,20 @@ def _not_ours(name: str, address: Address) -> NotBooks:
 
 def create(session: Session, address: Address) -> None:
     """Make the books in two empty schemas; the caller's transaction, and its lock, make it once and whole."""
-    for (name,) in session.execute(_TAKEN, (address.schema, address.views)):
-        raise _not_ours(name, address)
     for name in (address.log, address.views):
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
+    for (name,) in session.execute(_TAKEN, (address.schema, address.views)):  # also what came just before ours
+        raise _not_ours(name, address)
     for statement in (*sqlite.LOG, *sqlite.DESK, *sqlite.EVIDENCE):
         session.execute(statement.replace("CREATE TABLE view_", "CREATE TABLE main.view_"))
-    for statement in _guards(address.log):
-        session.raw.execute(statement)
+    _guard(session, address)
     session.execute(f"CREATE TABLE {address.log}.books (format INTEGER NOT NULL)")
     session.execute(f"INSERT INTO {address.log}.books VALUES (?)", (FORMAT,))
+
+
+def _guard(session: Session, address: Address) -> None:
+    for statement in _guards(address.log):
+        session.raw.execute(statement)
 
 
 def upgrade(session: Session, address: Address) -> None:
@@ -125,8 +129,7 @@ def upgrade(session: Session, address: Address) -> None:
         UPGRADES[version](session)
         session.execute("DELETE FROM stored_snapshots")
     session.execute(f"UPDATE {address.log}.books SET format = ?", (FORMAT,))
-    for statement in _guards(address.log):
-        session.raw.execute(statement)
+    _guard(session, address)
     (keeper,) = session.execute(_KEEPER, (f"{address.log}.books", address.views)).fetchone() or (None,)
     if keeper is not None:
         _grant(session, address, keeper)
@@ -137,6 +140,7 @@ def grant(session: Session, address: Address, role: str) -> None:
     known = session.execute("SELECT quote_ident(rolname) FROM pg_roles WHERE rolname = ?", (role,)).fetchone()
     if known is None:
         raise Unavailable(f"there is no role '{role}' on this server: make it with CREATE ROLE")
+    _guard(session, address)
     _grant(session, address, known[0])
     _hand_over(session, address, known[0])
 
