@@ -64,6 +64,7 @@ def retried(books: "Books", by: str | None) -> list[Answer]:
     """Read every file with unreadable lines again."""
     from .importing import retry
 
+    books.catch_up()
     with books.file.reading() as connection:
         files = [file for file in _newest(imports.files(connection, books.position)) if file.missing]
     return [retry(books, file, by) for file in files]

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,9 +20,11 @@ from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
 from ..domain.period import as_text, from_text, time_text
 from ..domain.terms import Terms
+from ..domain.text import name_of
 from ..importers.ahead import LARGE, read_ahead
 from ..importers.batches import Batch, batches, not_of, writable
 from ..importers.formats import FORMATS, recognised, why_unknown
+from ..importers.jsonl import CUT
 from ..importers.kinds import WRONG_SHAPE, Look, Report, Unreadable
 from ..importers.reading import File
 from ..projections import follow, imports, ledger
@@ -40,6 +42,8 @@ NEVER_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Opening a pipe waits for somebody to write into it, unless one says so."""
 NAMED = 1_000
 """Unreadable lines that are kept on record one by one; the rest is counted."""
+MODELS = 50
+"""Models without a price that are named."""
 Progress = Callable[[int], None]
 
 
@@ -101,6 +105,8 @@ def tell(books: "Books", report: str, by: str | None) -> Answer:
 def _done(
     books: "Books", work: "_Work", by: str | None, require_unchanged: Callable[[], None] = lambda: None
 ) -> Answer:
+    work.recognise()  # which may take a while, and needs no pen
+
     def checked(connection: Connection, hand: "Hand") -> Answer:
         answer = work(connection, hand)
         require_unchanged()  # while nothing of it is written yet
@@ -175,12 +181,16 @@ class _Work:
         self.changed = self.is_read = False
         self._prices: Prices | None = None
 
+    def recognise(self) -> None:
+        """Find out of what format the file is, and what it is about."""
+        self.importer = self._importer()
+        self.report = self._report(self.importer)
+
     def __call__(self, connection: Connection, hand: "Hand") -> Answer:
         """Do it, and say what came of it."""
+        importer, report = self.importer, self.report
         follow.catch_up(connection)
         self._require_cycle(connection)
-        importer = self._importer()
-        report = self._report(importer)
         self.before = imports.kept(connection, self.digest, report.name, importer.NAME)
         is_new = False
         if self._may_say_more(connection, importer, report):
@@ -248,6 +258,12 @@ class _Work:
         return found[0]
 
     def _report(self, importer: ModuleType) -> Report:
+        report = self._said(importer)
+        name_of(report.money_of, "the provider")
+        name_of(report.label, "the source")
+        return report
+
+    def _said(self, importer: ModuleType) -> Report:
         try:
             report: Report = importer.report(self.file)
         except WRONG_SHAPE as error:
@@ -294,15 +310,16 @@ class _Work:
         self.counts["unreadable"] += len(batch.unreadable)
         self.unreadable += batch.unreadable[: NAMED - len(self.unreadable)]
         self.figures += [self._figure(connection, look) for look in batch.looks]
-        self.remarks += [remark.text for remark in batch.remarks]
+        self.remarks += [remark.text for remark in batch.remarks][: NAMED - len(self.remarks)]
         self.incomplete |= any(remark.incomplete for remark in batch.remarks)
+        self.incomplete |= any(reason == CUT for _, reason in batch.unreadable)
 
     def _take_in_lines(self, hand: "Hand", report: Report, lines: list[Line]) -> None:
         if self.is_said:
             lines = [line._replace(provider="") if line.provider else line for line in lines]
         self.providers.update(line.provider or report.money_of for line in lines)
-        if self._prices is None and report.estimate and any(_has_no_price(line) for line in lines):
-            self._prices = _price_list()
+        if self._prices is None and report.estimate:
+            self._prices = _price_list(lines)
         order = c.ImportLines(
             **self._said_by(report),
             estimate=report.estimate,
@@ -317,6 +334,8 @@ class _Work:
         self.counts["restated"] += len(changed.restated)
         self.counts["passed"] += changed.passed
         self.counts["dispatches"] += changed.dispatches
+        if not report.estimate:
+            self.unpriced.update(what_is_priced(line) for line in lines if _has_no_price(line))
 
     def _note_figures(self, hand: "Hand", report: Report) -> None:
         order = c.ImportFigures(
@@ -406,10 +425,16 @@ def _has_no_price(line: Line) -> bool:
     return line.run is not None and line.usd is None
 
 
-def _price_list() -> "Prices":
+def _price_list(lines: Iterable[Line]) -> "Prices | None":
+    """The list of prices, if it is there or needed: a call whose cost was said may move the day of one whose was not."""
     from .pricing import Prices
 
-    return Prices()
+    try:
+        return Prices() if any(line.run is not None for line in lines) else None
+    except Unavailable:
+        if any(_has_no_price(line) for line in lines):
+            raise
+        return None
 
 
 def what_is_priced(line: Line) -> str:
@@ -420,8 +445,10 @@ def what_is_priced(line: Line) -> str:
 
 def without_price(unpriced: Counter[str]) -> list[str]:
     """What a person should know of calls, or sums of calls, that have no price."""
-    return [
+    found = sorted(unpriced.items())
+    told = [
         f"{count:,} {'line' if count == 1 else 'lines'} of {what} {'has' if count == 1 else 'have'} no price: what "
         f"{'it' if count == 1 else 'they'} cost is unknown, not nothing"
-        for what, count in sorted(unpriced.items())
+        for what, count in found[:MODELS]
     ]
+    return told if len(found) <= MODELS else [*told, f"{len(found) - MODELS:,} more models have no price"]

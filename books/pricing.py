@@ -5,6 +5,8 @@ from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import starmap
+from math import inf
+from typing import NamedTuple
 
 from ..domain.errors import Unavailable
 from ..domain.lines import Line
@@ -14,17 +16,32 @@ from ..domain.terms import Terms
 PROVIDERS = {"claude": "anthropic", "groq": "groq", "openai": "openai"}
 """Our names of providers, and those of the price list."""
 MILLION = 1_000_000
-TIERED = 128_000
-"""Tokens of input from which some models cost more for each: then the whole call is asked for."""
 IN_A_LARGE_WINDOW = 300_000
 """Tokens of input beyond the window that costs less."""
 HALF = Decimal("0.5")
 """Of a batch, by Anthropic and OpenAI alike."""
 IN_THE_US = Decimal("1.1")
 """Of a call to Anthropic that is to stay there."""
+STAYS = ("claude-opus-4-6", "claude-opus-4-7", "claude-opus-4-8", "claude-opus-5", "claude-sonnet-4-6", "claude-sonnet-5",
+         "claude-fable-5", "claude-mythos-5")  # fmt: skip
+"""How models begin that can be told to stay there: the others have no such price."""
 FAST = {"claude-opus-5": 2, "claude-opus-4-8": 2}
 """How many times a fast call costs what others do, by how models begin that can be called so."""
 ZERO = Decimal(0)
+
+
+class Rates(NamedTuple):
+    """US dollars of a million tokens of each class, those kept in a cache for an hour last."""
+
+    each: tuple[Decimal, ...]
+    tiered: float
+    """Tokens of input from which one costs more: then the whole call is asked for."""
+
+    def of(self, tokens: tuple[int, ...]) -> Decimal:
+        """What tokens of each class cost."""
+        return sum(starmap(EXACT.multiply, zip(self.each, map(Decimal, tokens), strict=True)), ZERO) / MILLION
+
+
 Counts = tuple[int, int, int, int]
 """Tokens: input, output, cache read, cache write."""
 
@@ -50,25 +67,31 @@ class Prices:
             return None
         if line.terms:
             return self._on_terms(provider, model, line, Terms.of(line.terms))
-        if tokens[0] + tokens[2] + tokens[3] > TIERED:
+        rates = self._rates(provider, model, line.start.date())
+        if rates is None:
+            return None
+        if tokens[0] + tokens[2] + tokens[3] > rates.tiered:
             return self._asked(provider, model, line.start, tokens)
-        return _total(self._rates(provider, model, line.start.date()), (*tokens, 0))
+        return rates.of((*tokens, 0))
 
     def _on_terms(self, provider: str, model: str, line: Line, terms: Terms) -> Decimal | None:
-        factor = _factor(model, terms)
-        if factor is None:
+        factor, rates = _factor(model, terms), self._rates(provider, model, line.start.date(), terms.long)
+        if factor is None or rates is None:
             return None
         input, output, read, written = line.tokens
         hour = min(terms.hour, written)
-        if terms.summed or input + read + written <= TIERED:
-            rates = self._rates(provider, model, line.start.date(), terms.long)
-            usd = _total(rates, (input, output, read, written - hour, hour))
-        else:
+        usd: Decimal | None = rates.of((input, output, read, written - hour, hour))
+        if not terms.summed and input + read + written > rates.tiered:
             usd = self._asked(provider, model, line.start, line.tokens, hour)
-        return None if usd is None else EXACT.multiply(usd, factor)
+        searches = self._searches(provider, model, line.start, terms.searches)
+        return None if usd is None or searches is None else EXACT.add(EXACT.multiply(usd, factor), searches)
 
-    def _rates_of(self, provider: str, model: str, day: date, long: bool = False) -> tuple[Decimal, ...] | None:
-        """US dollars of a million tokens of each class, those kept for an hour last, from the price of a thousand."""
+    def _searches(self, provider: str, model: str, at: datetime, count: int) -> Decimal | None:
+        """What searches of the web cost, which have a price of their own."""
+        return self._price_of(provider, model, at, web_searches=count) if count else ZERO
+
+    def _rates_of(self, provider: str, model: str, day: date, long: bool = False) -> Rates | None:
+        """The rates of a model on a day, from the price of a thousand tokens."""
         at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         filled = IN_A_LARGE_WINDOW if long else 0
         floor = self._asked(provider, model, at, (filled, 0, 0, 0)) if long else ZERO
@@ -81,36 +104,49 @@ class Prices:
             if usd is None:
                 return None
             found.append(EXACT.multiply(EXACT.subtract(usd, floor), Decimal(1000)))
-        return tuple(found)
+        return Rates(tuple(found), self._first_tier(provider, model, at))
+
+    def _first_tier(self, provider: str, model: str, at: datetime) -> float:
+        """From how many tokens of input on a model costs more, by the list; infinite if it never does."""
+        found = self._list.calc_price(
+            self._list.Usage(input_tokens=1),
+            model_ref=model,
+            provider_id=PROVIDERS.get(provider),
+            genai_request_timestamp=at,
+        )
+        tiers = [tier.start for price in vars(found.model_price).values() for tier in getattr(price, "tiers", ())]
+        return min(tiers, default=inf)
 
     def _asked(self, provider: str, model: str, at: datetime, tokens: Counts, hour: int = 0) -> Decimal | None:
         """The price of some tokens; those written to caches are kept there for minutes, and `hour` of them for an hour."""
         input, output, read, written = tokens
-        usage = self._list.Usage(
+        return self._price_of(
+            provider,
+            model,
+            at,
             input_tokens=input + read + written,
             output_tokens=output,
             cache_read_tokens=read,
             cache_write_tokens=written,
             **({"cache_write_1h_tokens": hour} if hour else {}),
         )
+
+    def _price_of(self, provider: str, model: str, at: datetime, **usage: int) -> Decimal | None:
         try:
             price = self._list.calc_price(
-                usage, model_ref=model, provider_id=PROVIDERS.get(provider), genai_request_timestamp=at
+                self._list.Usage(**usage),
+                model_ref=model,
+                provider_id=PROVIDERS.get(provider),
+                genai_request_timestamp=at,
             )
         except LookupError:
             return None
         return Decimal(price.total_price)
 
 
-def _total(rates: tuple[Decimal, ...] | None, tokens: tuple[int, ...]) -> Decimal | None:
-    if rates is None:
-        return None
-    return sum(starmap(EXACT.multiply, zip(rates, map(Decimal, tokens), strict=True)), ZERO) / MILLION
-
-
 def _factor(model: str, terms: Terms) -> Decimal | None:
     """How many times the list price a call costs; None if nobody says."""
-    if terms.other is not None:
+    if terms.other is not None or (terms.us and not model.startswith(STAYS)):
         return None
     factor = EXACT.multiply(HALF if terms.batch else Decimal(1), IN_THE_US if terms.us else Decimal(1))
     if not terms.fast:

@@ -142,7 +142,7 @@ def tell_cycles(connection: Connection, hand: "Hand", name: str, now: datetime, 
         own = total(next(report.buckets for report in alike if report.of == mine))
         told.report_usd = own if told.report_usd is None else EXACT.add(told.report_usd, own)
         cycles = ledger.cycles(connection, position)
-        told.remarks += _left(next(report for report in alike if report.of == mine), cycles)
+        told.remarks += _left(next(report for report in alike if report.of == mine), cycles, now)
         for cycle in (cycle for cycle in cycles if only in (None, cycle.id)):
             _tell(desk, cycle, alike, is_closed=ledger.closing(connection, cycle.id, position) is not None)
     return told
@@ -182,19 +182,24 @@ class _Report:
         """Its right figures of a cycle."""
         return {at: Wanted(*f.said) for (of, at), f in self.right.items() if of == cycle}
 
+    def speaks_of(self, cycle: ledger.Cycle, now: datetime) -> bool:
+        """Does it say anything of a cycle?"""
+        return bool(self.sums(cycle, now).by_moment or self.figures(cycle.id))
+
     def said(self, cycle: int, stood: Stood) -> bool:
         """Is a reading one of its figures, right or not any more?"""
         return (cycle, *stood[1:]) in self._ever
 
 
 def _tell(desk: Desk, cycle: ledger.Cycle, alike: list[_Report], *, is_closed: bool) -> None:
+    if is_closed:
+        if any(report.speaks_of(cycle, desk.now) for report in alike):
+            desk.told.remarks.append(f"cycle {cycle.id} is closed and was not told: reopen it, and it will be")
+        return
     standing = {source.name: source for source in _sources(desk.connection, cycle)}
     said = (_saying(desk, cycle, report, standing.get(report.of.label)) for report in alike)
     sayings = sorted((saying for saying in said if saying), key=lambda saying: saying.place)
     if not sayings:
-        return
-    if is_closed:
-        desk.told.remarks.append(f"cycle {cycle.id} is closed and was not told: reopen it, and it will be")
         return
     first = next((saying for saying in sayings if saying.readings), None)
     by_hand = _by_hand(standing.values(), sayings)
@@ -217,14 +222,14 @@ def _saying(desk: Desk, cycle: ledger.Cycle, report: _Report, known: Source | No
     is_ours = bool(stood) and (len(own) == len(stood) or _is_sum(desk.connection, cycle, report.of, known))
     if not readings and not own and not is_ours:
         return None
-    if known and not is_ours and any(wanted.payload is None for wanted in readings.values()):
-        raise _taken(cycle, report.of)
     back = ledger.taken_back(desk.connection, cycle.id, report.of.label, OTHERWISE)
     readings = {at: wanted for at, wanted in readings.items() if (at, *wanted[:3]) not in back}
+    if known and not is_ours and any(wanted.payload is None for wanted in readings.values()):
+        raise _taken(cycle, report.of)
     return Saying(report.of, report.file, readings, bool(figures), known, stood if is_ours else own, is_ours)
 
 
-def _left(report: _Report, cycles: Iterable[ledger.Cycle]) -> Iterator[str]:
+def _left(report: _Report, cycles: Iterable[ledger.Cycle], now: datetime) -> Iterator[str]:
     """Say what no cycle has of a report."""
     mine = [cycle for cycle in cycles if report.cycles is None or cycle.id in report.cycles]
     left = left_by(report.buckets, [cycle.period for cycle in mine])
@@ -232,9 +237,12 @@ def _left(report: _Report, cycles: Iterable[ledger.Cycle]) -> Iterator[str]:
         days = [bucket.begins.date() for bucket in left.outside]
         told = f"{_days(len(set(days)))} with {dollars(total(left.outside))}"
         if report.cycles is None:
-            yield f"{told} in no cycle: open one for {min(days)} to {max(days)}, and it counts there"
+            last = max(bucket.end.date() for bucket in left.outside)
+            yield f"{told} in no cycle ({min(days)} to {last}): a cycle that is opened for them counts them"
         else:
             yield f"{told} outside cycle {', '.join(str(cycle.id) for cycle in mine)}: left out of it"
+    if to_come := [bucket for bucket in report.buckets if bucket.begins > now]:
+        yield f"{dollars(total(to_come))} of days that have not come yet: import the file again when they have"
     for bucket in left.across:
         yield (
             f"{dollars(bucket.usd)} of {time_text(bucket.begins)} to {time_text(bucket.end)} in no cycle: that lies across "

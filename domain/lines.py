@@ -44,6 +44,13 @@ class Line(NamedTuple):
         return self._replace(rank="", usd=None) == other._replace(rank="", usd=None) and _same(self.usd, other.usd)
 
 
+def _says_otherwise(line: Line, before: Line) -> bool:
+    """Does a line contradict another? One that does not say what it cost does not contradict an estimate."""
+    if line.usd is None and before.estimated:
+        line = line._replace(usd=before.usd, estimated=True)
+    return not line.says_the_same_as(before)
+
+
 def _same(a: Decimal | None, b: Decimal | None) -> bool:
     return a == b
 
@@ -118,7 +125,7 @@ def changed_by(lines: Iterable[Line], known: Mapping[str, Line], price: Price | 
             found[key] = line
             continue
         found[key] = better(before, line)
-        passed += key in known and found[key] == known[key] and not line.says_the_same_as(before)
+        passed += key in known and found[key] == known[key] and _says_otherwise(line, before)
         if before.run != line.run and before.run and line.run:
             elsewhere.add((max(before.run, line.run), key))
     new = [_priced(line, price) for key, line in found.items() if key not in known]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 BATCH, SUM, LONG, FAST, US = "batch", "sum", "long", "fast", "us"
-_HOUR, _OTHER = "1h=", "other="
+_HOUR, _SEARCHES, _OTHER = "1h=", "searches=", "other="
 
 
 class Terms(NamedTuple):
@@ -20,6 +20,8 @@ class Terms(NamedTuple):
     """Was it to stay within the United States?"""
     hour: int = 0
     """Tokens of those written to caches that are kept there for an hour, not for minutes."""
+    searches: int = 0
+    """Searches of the web, which have a price of their own."""
     other: str | None = None
     """Anything else that changes the price: by how much is not known."""
 
@@ -28,6 +30,8 @@ class Terms(NamedTuple):
         words = [word for word, is_so in said if is_so]
         if self.hour:
             words.append(f"{_HOUR}{self.hour}")
+        if self.searches:
+            words.append(f"{_SEARCHES}{self.searches}")
         if self.other:
             words.append(f"{_OTHER}{self.other}")
         return " ".join(words)
@@ -38,5 +42,8 @@ class Terms(NamedTuple):
         text, _, other = text.partition(_OTHER)
         words = text.split()
         batch, summed, long, fast, us = (word in words for word in (BATCH, SUM, LONG, FAST, US))
-        hour = next((int(word.removeprefix(_HOUR)) for word in words if word.startswith(_HOUR)), 0)
-        return cls(batch, summed, long, fast, us, hour, other or None)
+        hour, searches = (
+            next((int(word.removeprefix(name)) for word in words if word.startswith(name)), 0)
+            for name in (_HOUR, _SEARCHES)
+        )
+        return cls(batch, summed, long, fast, us, hour, searches, other or None)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..domain.errors import PayloadRefused
 from .kinds import Charge, Items, Remark, Report, each
-from .pages import Result, pages_of, read_pages, results_of, unfinished
+from .pages import Result, first_results, read_pages, results_of, unfinished
 from .reading import File, dollars, moment
 
 NAME, VERSION = "anthropic-cost", 1
@@ -24,7 +24,7 @@ def recognises(file: File) -> bool:
         and {"amount", "currency"} <= result.fields.keys()
         and "object" not in result.fields
         and "starting_at" in result.bucket
-        for result in results_of(pages_of(file), ())
+        for result in first_results(file)
     )
 
 
@@ -35,10 +35,12 @@ def report(file: File) -> Report:
 
 def read(file: File) -> Items:
     """A charge for each line of each bucket."""
-    pages = read_pages(file)
+    pages, broken = read_pages(file)
+    yield from broken
     yield from each(results_of(pages, DIMENSIONS), _charge)
     yield from unfinished(pages)
     yield Remark("Priority Tier is not in this report")
+    yield Remark("a report of the same days with another group_by counts them again: keep to one")
 
 
 def _charge(result: Result) -> Iterator[Charge]:

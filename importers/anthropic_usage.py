@@ -6,7 +6,7 @@ One page, several pages in an array, or one page a line. A bucket ends where the
 from collections.abc import Iterator
 
 from .kinds import Call, Items, Remark, Report, each
-from .pages import Result, pages_of, read_pages, results_of, unfinished
+from .pages import Result, first_results, read_pages, results_of, unfinished
 from .reading import File, count, moment
 from .tokens import anthropic_terms, cache_written, kept_an_hour, model_of, require_any
 
@@ -23,7 +23,7 @@ def recognises(file: File) -> bool:
     """Buckets whose results have uncached input tokens."""
     return any(
         isinstance(result.fields, dict) and "uncached_input_tokens" in result.fields and "starting_at" in result.bucket
-        for result in results_of(pages_of(file), ())
+        for result in first_results(file)
     )
 
 
@@ -34,7 +34,8 @@ def report(file: File) -> Report:
 
 def read(file: File) -> Items:
     """The tokens of each result of each bucket."""
-    pages = read_pages(file)
+    pages, broken = read_pages(file)
+    yield from broken
     yield from each(results_of(pages, DIMENSIONS), _call)
     yield from unfinished(pages)
     yield Remark("code execution is not in this report: the cost report has it")

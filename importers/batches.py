@@ -13,7 +13,7 @@ from .reading import File
 
 AT_ONCE = 5_000
 """Items of a batch, and so the most lines that one event carries."""
-LONGEST_ID = 200
+LONGEST_ID, LONGEST_TEXT = 200, 400
 MOST_TOKENS = 10**15
 """Tokens of one call beyond which a figure is a slip, and sums would not fit."""
 
@@ -61,13 +61,13 @@ def _sort(number: int, item: Item, batch: Batch, exported: str) -> None:
     elif isinstance(item, Call):
         batch.lines.append(_call(item, exported))
     elif isinstance(item, Charge):
-        batch.lines.append(Line(item.key, f"|{exported}", item.start, item.end - MOMENT, item.usd))
+        batch.lines.append(Line(_named(item.key, "line"), f"|{exported}", item.start, item.end - MOMENT, item.usd))
     elif isinstance(item, Look):
         batch.looks.append(item)
     elif isinstance(item, Unreadable):
-        batch.unreadable.append(item._replace(reason=writable(item.reason)))
+        batch.unreadable.append(item._replace(reason=writable(item.reason[:LONGEST_TEXT])))
     elif isinstance(item, Remark):
-        batch.remarks.append(item._replace(text=writable(item.text)))
+        batch.remarks.append(item._replace(text=writable(item.text[:LONGEST_TEXT])))
 
 
 def _wrong_with(item: Item) -> str | None:

@@ -41,6 +41,7 @@ class _Usage(Struct, gc=False):
     speed: str | None = None
     service_tier: str | None = None
     inference_geo: str | None = None
+    server_tool_use: dict[str, int | None] | None = None
 
 
 class _Message(Struct, gc=False):
@@ -200,11 +201,12 @@ def _cache_writes(usage: _Usage) -> int:
 
 
 def _terms(usage: _Usage) -> str:
-    hour = kept_an_hour(usage.cache_creation)
-    if not hour and usage.speed is None and usage.service_tier in USUAL and usage.inference_geo in USUAL:
+    hour, tools = kept_an_hour(usage.cache_creation), usage.server_tool_use
+    searches = tools and tools.get("web_search_requests")
+    if not (hour or searches or usage.speed) and usage.service_tier in USUAL and usage.inference_geo in USUAL:
         return ""  # as most are
     fields = {"service_tier": usage.service_tier, "inference_geo": usage.inference_geo, "speed": usage.speed}
-    return anthropic_terms(fields, hour)
+    return anthropic_terms({**fields, "server_tool_use": tools}, hour)
 
 
 def _merged(one: Call, other: Call) -> Call:

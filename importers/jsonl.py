@@ -10,6 +10,8 @@ import msgspec
 from ..domain.errors import PayloadRefused
 from .reading import DECODER, LONGEST_LINE, File
 
+CUT = "the file ends in the middle of this line"
+
 
 class Entry(NamedTuple):
     """What stands in a line, counted from 1, and its bytes; a `reason` says why it cannot be read."""
@@ -64,7 +66,7 @@ def entries(file: File, shape: Shape | None = None) -> Iterator[Entry]:
                 yield Entry(number, raw, read(raw))
             except PayloadRefused as refused:
                 is_cut = not raw.endswith(b"\n")
-                reason = "the file ends in the middle of this line" if is_cut else refused.message
+                reason = CUT if is_cut else refused.message
                 yield Entry(number, raw, None, reason)
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, unquote
 
-from ..domain.errors import MecrisError
+from ..domain.errors import MecrisError, PayloadRefused
 from .reading import File
 
 T = TypeVar("T")
@@ -135,6 +135,18 @@ def each_of(numbered: Iterable[tuple[int, T]], read_one: Callable[[T], Iterable[
             yield Unreadable(number, refused.message)
         except WRONG_SHAPE:
             yield Unreadable(number, NO_SHAPE)
+
+
+class Once:
+    """The keys of a file that should name one entry each; remembers digests, as there may be a million."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, int] = {}
+
+    def require(self, key: str, *said: object) -> None:
+        """Refuse an entry that says otherwise than one before it under the same key: which of them is right?"""
+        if self._seen.setdefault(hash(key), hash(said)) != hash(said):
+            raise PayloadRefused(f"{key[:60]!r} stands here twice and says two things: only the first counts")
 
 
 def text_of(value: Any) -> str:

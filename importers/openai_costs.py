@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..domain.errors import PayloadRefused
 from .kinds import Charge, Items, Remark, Report, each
-from .pages import Result, pages_of, read_pages, results_of, unfinished
+from .pages import Result, first_results, read_pages, results_of, unfinished
 from .reading import File, dollars, moment
 
 NAME, VERSION = "openai-costs", 1
@@ -19,7 +19,7 @@ def recognises(file: File) -> bool:
     """Buckets whose results call themselves results of costs."""
     return any(
         isinstance(result.fields, dict) and result.fields.get("object") == "organization.costs.result"
-        for result in results_of(pages_of(file), ())
+        for result in first_results(file)
     )
 
 
@@ -30,7 +30,8 @@ def report(file: File) -> Report:
 
 def read(file: File) -> Items:
     """A charge for each result of each bucket."""
-    pages = read_pages(file)
+    pages, broken = read_pages(file)
+    yield from broken
     yield from each(results_of(pages, DIMENSIONS), _charge)
     yield from unfinished(pages)
     yield Remark("a report of the same days with another group_by counts them again: keep to one")

@@ -9,7 +9,7 @@ from typing import Any
 from ..domain.errors import PayloadRefused
 from ..domain.terms import Terms
 from .kinds import Call, Item, Items, Remark, Report, each
-from .pages import Result, pages_of, read_pages, results_of, unfinished
+from .pages import Result, first_results, read_pages, results_of, unfinished
 from .reading import File, count, moment
 from .tokens import model_of, require_any, unusual
 
@@ -27,7 +27,7 @@ def recognises(file: File) -> bool:
         isinstance(result.fields, dict)
         and str(result.fields.get("object")).startswith("organization.usage.")
         and "input_tokens" in result.fields
-        for result in results_of(pages_of(file), ())
+        for result in first_results(file)
     )
 
 
@@ -38,7 +38,8 @@ def report(file: File) -> Report:
 
 def read(file: File) -> Items:
     """The tokens of each result of each bucket."""
-    pages = read_pages(file)
+    pages, broken = read_pages(file)
+    yield from broken
     yield from each(results_of(pages, DIMENSIONS), _call)
     yield from unfinished(pages)
     if any(

@@ -1,13 +1,17 @@
 """Answers that come in pages: one page, an array of pages, or one page a line. A page has buckets, and a bucket results."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from ..domain.errors import PayloadRefused
 from .entries import entries_of
-from .kinds import Remark, text_of
+from .kinds import Item, Remark, Unreadable, text_of
 from .reading import File
+
+FIRST = 1_000
+"""Results by which a file is recognised."""
 
 
 class Result(NamedTuple):
@@ -18,31 +22,39 @@ class Result(NamedTuple):
     key: str
 
 
-def pages_of(file: File) -> list[dict[str, Any]]:
-    """Every page of a file: objects with a list `data`; empty if it is something else."""
-    pages = []
-    for _, page in entries_of(file):
-        if not _is_page(page):
-            return []  # at once: a large file of something else is not to be read to its end
-        pages.append(page)
-    return pages
+def first_pages(file: File) -> Iterator[dict[str, Any]]:
+    """The pages of a file, objects with a list `data`, until something else comes: by them it is recognised."""
+    return takewhile(_is_page, (page for _, page in entries_of(file)))
 
 
-def read_pages(file: File) -> list[dict[str, Any]]:
-    """Every page of a file that should have some; refuses one that is something else, or no whole JSON."""
-    pages = pages_of(file)
+def first_results(file: File) -> Iterator["Result"]:
+    """Results by which a file is recognised."""
+    return islice(results_of(first_pages(file), ()), FIRST)
+
+
+def read_pages(file: File) -> tuple[list[dict[str, Any]], list[Item]]:
+    """Every page of a file, and what of it is none; refuses a file without any page, or that is no whole JSON."""
+    pages: list[dict[str, Any]] = []
+    broken: list[Item] = []
+    for number, entry in entries_of(file):
+        if _is_page(entry):
+            pages.append(entry)
+        else:
+            broken.append(Unreadable(number, "this is no page of results, or not the whole of it"))
     if not pages:
         raise PayloadRefused(
             f"these are no pages of results: {type(file.json).__name__} in place of an object with `data`"
         )
-    return pages
+    if broken:
+        broken.append(Remark("a page could not be read: fetch it again and import it too", incomplete=True))
+    return pages, broken
 
 
 def _is_page(page: Any) -> bool:
     return isinstance(page, dict) and isinstance(page.get("data"), list)
 
 
-def results_of(pages: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> Iterator[Result]:
+def results_of(pages: Iterable[dict[str, Any]], dimensions: Sequence[str]) -> Iterator[Result]:
     """Every result of every bucket; a bucket or result that is not of that shape is given too, so that it can be told.
 
     Results of one bucket that agree in all dimensions differ in one that is not known here: the second is not the first.

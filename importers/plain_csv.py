@@ -13,7 +13,7 @@ from functools import partial
 
 from ..domain.errors import PayloadRefused
 from ..domain.text import name_of
-from .kinds import MANUAL, REALTIME, Charge, Items, Report, each, text_of
+from .kinds import MANUAL, REALTIME, Charge, Items, Once, Report, each, text_of
 from .reading import File, Line, day, dollars, moment
 
 NAME, VERSION = "csv", 1
@@ -47,7 +47,7 @@ def read(file: File) -> Items:
     if header is None:
         raise PayloadRefused("the first line names no columns `usd` and `date`")
     seen: Counter[str] = Counter()
-    yield from each(_lines(file), partial(_charges, header, seen))
+    yield from each(_lines(file), partial(_charges, header, seen, Once()))
 
 
 class Header:
@@ -118,7 +118,7 @@ def _said(file: File, name: str) -> str:
     return name_of(values.pop(), f"the {name}") if values else ""
 
 
-def _charges(header: Header, seen: Counter[str], line: Line) -> Iterator[Charge]:
+def _charges(header: Header, seen: Counter[str], ids: Once, line: Line) -> Iterator[Charge]:
     row = header.row(line)
     if row is None:
         return
@@ -126,7 +126,10 @@ def _charges(header: Header, seen: Counter[str], line: Line) -> Iterator[Charge]
     key = row.get("id", "").replace("|", "/") or _key_of(row, start, end, seen)
     if row.get("currency", "").upper() not in ("", "USD"):
         raise PayloadRefused(f"the amount is in {row['currency'][:40]}: only US dollars can be read")
-    yield Charge(key, start, end, _usd(row["usd"]))
+    usd = _usd(row["usd"])
+    if row.get("id"):
+        ids.require(key, start, end, usd)
+    yield Charge(key, start, end, usd)
 
 
 def _stretch(row: Row) -> tuple[datetime, datetime]:

@@ -70,12 +70,23 @@ class File:
             )
         return decoded(content)
 
-    @cached_property
+    @property
     def json(self) -> Any:
         """The whole of it as JSON, numbers with all their digits; a large file with one document a line is not read to its end."""
+        value, refusal = self._json
+        if refusal is not None:
+            raise PayloadRefused(refusal)
+        return value
+
+    @cached_property
+    def _json(self) -> tuple[Any, str | None]:
+        """The value, or why there is none: that is asked often, and found out once."""
         if self._has_a_document_a_line:
-            raise PayloadRefused("this is not JSON: there is more after the first line, which is a document by itself")
-        return read_json(self.text)
+            return None, "this is not JSON: there is more after the first line, which is a document by itself"
+        try:
+            return read_json(self.text), None
+        except PayloadRefused as refused:
+            return None, refused.message
 
     @cached_property
     def first_json(self) -> Any:

@@ -37,17 +37,9 @@ def anthropic_terms(fields: Mapping[str, Any], hour: int, *, summed: bool = Fals
         *unusual(region, "region", "global", "not_available", "us"),
         *unusual(speed, "speed", "standard", "normal", "fast"),
     )
-    return str(
-        Terms(
-            tier == "batch",
-            summed,
-            window == "200k-1M",
-            speed == "fast",
-            region == "us",
-            hour,
-            ", ".join(other) or None,
-        )
-    )
+    searches = count((fields.get("server_tool_use") or {}).get("web_search_requests"), "web_search_requests")
+    known = Terms(tier == "batch", summed, window == "200k-1M", speed == "fast", region == "us", hour, searches)
+    return str(known._replace(other=", ".join(other) or None))
 
 
 def unusual(value: Any, what: str, *known: str) -> tuple[str, ...]:

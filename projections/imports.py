@@ -21,7 +21,7 @@ TABLES = {
         id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, format TEXT NOT NULL,
         version INTEGER NOT NULL, report TEXT NOT NULL, exported_at TEXT NOT NULL, items INTEGER NOT NULL,
         unreadable INTEGER NOT NULL, remarks TEXT NOT NULL, incomplete INTEGER NOT NULL, recorded_at TEXT NOT NULL,
-        recorded_by TEXT NOT NULL, cycle_id INTEGER, settled TEXT)""",
+        recorded_by TEXT NOT NULL, cycle_id INTEGER, settled TEXT, settled_at INTEGER)""",
     "import_unreadable": """(
         file INTEGER NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (file, line, reason)) WITHOUT ROWID""",
     "import_report": """(
@@ -77,7 +77,7 @@ class Fold:
         """A file was kept; the same file again, read by a newer importer, is a row of its own."""
         get = event.get
         self.connection.execute(
-            "INSERT INTO import_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO import_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
             (
                 position, event["sha256"], event["file_name"], event["size"], event["format"], event["version"], event["report"],
                 event["exported_at"], event["items"], get("unreadable_count", 0), json.dumps(get("remarks", [])),
@@ -89,13 +89,19 @@ class Fold:
             "UPDATE import_report SET exported_at = ? WHERE name = ? AND exported_at < ?",
             (event["exported_at"], event["report"], event["exported_at"]),
         )
+        self.connection.execute(
+            "UPDATE import_file SET (settled, settled_at) = (SELECT was.settled, was.settled_at FROM import_file was "
+            "WHERE was.sha256 = ? AND was.version = ? AND was.settled IS NOT NULL ORDER BY was.id DESC LIMIT 1) WHERE id = ?",
+            (event["sha256"], event["version"], position),
+        )  # the same bytes, read by the same importer, are as settled as they were
         rows = [(position, line, reason) for line, reason in get("unreadable", ())]
         self.connection.executemany("INSERT INTO import_unreadable VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
 
     def settled(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Nothing is missing any more of a file, as far as it was read until now."""
         self.connection.execute(
-            "UPDATE import_file SET settled = ? WHERE sha256 = ?", (event["reason"], event["sha256"])
+            "UPDATE import_file SET settled = ?, settled_at = ? WHERE sha256 = ?",
+            (event["reason"], position, event["sha256"]),
         )
 
     def imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
@@ -372,6 +378,12 @@ class Kept(NamedTuple):
     settled: str | None
     """Why nothing is missing any more of the lines that could not be read, if somebody said so."""
 
+    settled_at: int | None
+
+    def as_of(self, position: int) -> "Kept":
+        """The same as it was known at a position."""
+        return self if self.settled_at is None or self.settled_at <= position else self._replace(settled=None)
+
     @property
     def missing(self) -> int:
         """Lines that could not be read and that nobody saw to."""
@@ -381,7 +393,8 @@ class Kept(NamedTuple):
 def files(connection: Connection, position: int) -> list[Kept]:
     """Every file, in the order recorded; of one that was read again by a newer importer, each time."""
     return [
-        Kept(*row) for row in connection.execute("SELECT * FROM import_file WHERE id <= ? ORDER BY id", (position,))
+        Kept(*row).as_of(position)
+        for row in connection.execute("SELECT * FROM import_file WHERE id <= ? ORDER BY id", (position,))
     ]
 
 

@@ -69,7 +69,7 @@ def test_calls_count_on_the_days_of_the_cycle_in_its_own_zone(tmp_path: Path, pu
             ("claude code", time_text(days.ends), "0.03"),
         ]
         (told,) = [remark for remark in answer["remarks"] if "in no cycle" in remark]
-        assert told.startswith("2 days with $0.02 in no cycle: open one for 2025-0")
+        assert told.startswith("2 days with $0.02 in no cycle (2025-0")
 
 
 def test_a_call_of_two_sessions_leaves_the_same_runs_whichever_came_first(tmp_path: Path, put: Put) -> None:
@@ -130,6 +130,9 @@ DAY = datetime(2026, 9, 1, tzinfo=UTC)
         ("claude-opus-5", (MILLION, MILLION, 0, 0), Terms(fast=True), "60"),
         ("claude-opus-5", (MILLION, 0, 0, 0), Terms(fast=True, batch=True), None),
         ("claude-opus-4-6", (MILLION, 0, 0, 0), Terms(fast=True), None),
+        ("claude-opus-4-6", (1000, 0, 0, 0), Terms(batch=True, searches=1000), "10.0025"),
+        ("claude-sonnet-4-5", (1000, 0, 0, 0), Terms(us=True), None),
+        ("claude-haiku-5-5", (110_000, 1000, 0, 0), Terms(), "0.0575"),
         ("claude-opus-4-6", (MILLION, 0, 0, 0), Terms(other="tier priority"), None),
         ("claude-sonnet-4-5", (MILLION, 0, 0, 0), Terms(), "6"),
         ("claude-sonnet-4-5", (MILLION, 0, 0, 0), Terms(summed=True), "3"),
@@ -148,7 +151,7 @@ def test_tokens_cost_what_their_terms_say(
 
 @given(
     st.builds(
-        Terms, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 2**40),
+        Terms, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 2**40), st.integers(0, 9),
         st.none() | st.sampled_from(["tier priority", "context window 1M, audio", "region 1h=5 batch"]),
     )
 )  # fmt: skip
@@ -314,3 +317,49 @@ def test_a_log_of_many_that_is_said_to_be_of_one_is_of_that_one(books: Books, pu
 def test_a_provider_of_no_name_is_the_proxys_own(books: Books, put: Put, name: str) -> None:
     books.import_file(put("a.jsonl", jsonl(spend_row("1", name, 1))))
     assert counted(books) == {"litellm spend log": ("litellm", True, "1")}
+
+
+def test_no_tier_of_the_list_of_prices_is_passed_over() -> None:
+    from genai_prices import Usage, calc_price
+    from genai_prices.data import providers
+
+    ours, prices = {"anthropic": "claude", "openai": "openai", "groq": "groq"}, Prices()
+    asked = 0
+    for provider in (provider for provider in providers if provider.id in ours):
+        for model in provider.models:
+            for tokens in (1_000, 90_000, 127_000, 130_000, 250_000, 600_000):
+                line = Line("a", "", DAY, DAY, None, "r", model.id, tokens, 500, tokens // 3, tokens // 5)
+                told = prices.of(ours[provider.id], line)
+                usage = Usage(
+                    input_tokens=tokens + tokens // 3 + tokens // 5,
+                    output_tokens=500,
+                    cache_read_tokens=tokens // 3,
+                    cache_write_tokens=tokens // 5,
+                )
+                if told is None:
+                    continue
+                asked += 1
+                exact = calc_price(
+                    usage, model_ref=model.id, provider_id=provider.id, genai_request_timestamp=DAY
+                ).total_price
+                assert told == exact, (model.id, tokens)
+    assert asked > 300
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_call_whose_day_moves_is_priced_of_that_day_also_by_a_copy_that_says_its_cost(
+    tmp_path: Path, put: Put, order: int
+) -> None:
+    day = {"costUSD": 0.001, "isSidechain": True, "at": "2025-09-02T10:00:00Z"}
+    files = [put("a.jsonl", jsonl(claude_line("m1", 300, **day))), put("b.jsonl", jsonl(claude_line("m1", 300)))]
+    with september(tmp_path / "moved.db") as books:
+        for file in files[:: 1 - 2 * order]:
+            books.import_file(file)
+        assert [(at, said) for _, at, said in readings(books)] == [("2025-09-02T23:59:59.999999Z", "0.0125")]
+
+
+def test_calls_of_which_no_report_says_what_they_cost_are_counted(books: Books, put: Put) -> None:
+    answer = books.import_file(
+        put("a.jsonl", jsonl(spend_row("1", "groq", 1) | {"spend": None}, spend_row("2", "groq", 1)))
+    )
+    assert "1 line of groq/m has no price: what it cost is unknown, not nothing" in answer["remarks"]

@@ -9,7 +9,7 @@ import pytest
 from mecris.domain.errors import PayloadRefused
 from mecris.importers.formats import FORMATS, recognised
 from mecris.importers.kinds import Call, Charge, Unreadable
-from mecris.importers.pages import pages_of
+from mecris.importers.pages import read_pages
 from mecris.importers.reading import LONGEST_LINE, File, dollars
 
 
@@ -40,12 +40,18 @@ def test_pages_without_results_are_no_report_that_could_be_told(name: str) -> No
     assert not FORMATS[name].recognises(empty)
 
 
-def test_a_line_that_is_no_page_makes_the_file_something_else() -> None:
+def test_a_line_that_is_no_page_is_set_aside_and_the_pages_are_read() -> None:
     page = {"data": [], "has_more": False}
-    assert pages_of(file_of(page, page)) == [page, page]
-    assert pages_of(file_of(page, {"data": 1})) == []
-    assert pages_of(File.of(b'{"data": []}\n{"data": [')) == []
-    assert pages_of(File.of(b'{"data": []}\n"\xff"\n{"data": []}')) == []
+    assert read_pages(file_of(page, page)) == ([page, page], [])
+    for broken in (
+        file_of(page, {"data": 1}),
+        File.of(b'{"data": []}\n{"data": ['),
+        File.of(b'{"data": []}\n"\xff"\n'),
+    ):
+        (_, *more), (unreadable, remark) = read_pages(broken)
+        assert (more, unreadable.line, remark.incomplete) == ([], 2, True)
+    with pytest.raises(PayloadRefused):
+        read_pages(file_of({"data": 1}))
 
 
 def test_a_report_in_pages_is_the_same_as_the_pages_one_by_one() -> None:

@@ -222,7 +222,7 @@ def test_days_outside_the_cycle_are_left_out_and_counted(books: Books, put: Put)
     )
     answer = books.import_file(put("x.csv", content))
     assert [r[2] for r in readings(books)] == ["1"]
-    told = "2 days with $12.00 in no cycle: open one for 2025-08-31 to 2025-10-01, and it counts there"
+    told = "2 days with $12.00 in no cycle (2025-08-31 to 2025-10-01): a cycle that is opened for them counts them"
     assert told in answer["remarks"]
     books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=1))
     assert books.status(2)["totals"]["realtime_usd"] == 7, "counted when its cycle is opened"
@@ -328,14 +328,27 @@ def test_a_cycle_that_is_opened_later_is_told_what_was_imported_before(books: Bo
 
 
 def test_a_cycle_is_opened_also_where_what_was_imported_before_cannot_be_told(books: Books, put: Put) -> None:
-    books.import_file(put("a.json", cost_report({1: "100"})))
-    books.handle(c.RetractReading(cycle_id=1, reading=1, reason="x"))
-    books.handle(
-        c.RecordSource(cycle_id=1, source="anthropic cost report", type="realtime", provider="claude", amount=3)
+    by_hand = c.RecordSource(cycle_id=1, source="anthropic cost report", type="realtime", provider="claude", amount=3)
+    books.handle(by_hand)
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="x"))
+    answer = books.import_file(put("a.json", cost_report({1: "100"})))
+    assert (answer["readings"], answer["remarks"][-1]) == (
+        0,
+        "cycle 1 is closed and was not told: reopen it, and it will be",
     )
-    answer = books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=10))
-    assert answer["recorded"]
-    assert "of what was imported before: cycle 1 has a source 'anthropic cost report'" in answer["warnings"][0]
+    books.import_file(put("b.csv", csv("2025-10-01,7,c,groq,export,realtime")))
+    october = books.handle(
+        c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=10), recorded_by="bob"
+    )
+    assert (october["imported_readings"], "warnings" in october) == (1, False), (
+        "what is wrong in another cycle is no matter here"
+    )
+    assert {e["recorded_by"] for e in books.log(2)} == {"bob"}
+    (told,) = books.handle(c.ReopenCycle(cycle_id=1, reason="x"))["warnings"]
+    assert told.startswith(
+        "of 'realtime/claude//anthropic cost report', which was imported before: cycle 1 has a source"
+    )
+    assert books.replay().differences == 0
 
 
 def test_pages_of_two_providers_are_two_sources(books: Books, put: Put) -> None:
@@ -555,7 +568,8 @@ def test_all_days_outside_is_said_too(books: Books, put: Put) -> None:
     answer = books.import_file(put("a.csv", csv("2025-08-01,5,a,groq,export,realtime")))
     assert answer["readings"] == 0
     assert (
-        "1 day with $5.00 in no cycle: open one for 2025-08-01 to 2025-08-01, and it counts there" in answer["remarks"]
+        "1 day with $5.00 in no cycle (2025-08-01 to 2025-08-01): a cycle that is opened for them counts them"
+        in answer["remarks"]
     )
 
 
@@ -642,3 +656,109 @@ def test_the_log_of_a_proxy_comes_after_what_the_provider_says_also_where_it_is_
     ]
     for books in both_ways(tmp_path, files):
         assert {s["name"]: s["counted"] for s in books.sources(1)} == {"openai costs": True, "litellm spend log": False}
+
+
+def test_two_rows_of_a_file_that_say_two_things_under_one_id_are_not_one(books: Books, put: Put) -> None:
+    rows = (
+        "2025-09-01,4.20,inv-17,groq,bill,manual",
+        "2025-09-01,1.30,inv-17,groq,bill,manual",
+        "2025-09-01,4.20,inv-17,groq,bill,manual",
+    )
+    answer = books.import_file(put("a.csv", csv(*rows)))
+    assert (answer["new"], answer["unreadable"], answer["report_usd"]) == (1, 1, Decimal("4.2"))
+    assert "'inv-17' stands here twice and says two things" in answer["quarantine"][0]["reason"]
+
+
+def test_items_that_differ_in_nothing_that_is_known_are_counted_each(books: Books, put: Put) -> None:
+    item = {"date": "2025-09-01", "endpoint_id": "e", "model_permaslug": "m", "usage": 1}
+    answer = books.import_file(put("a.json", json.dumps({"data": [item, item | {"usage": 2}]}).encode()))
+    assert (answer["new"], answer["report_usd"]) == (2, 3)
+
+
+def test_of_pages_by_line_one_that_is_cut_is_set_aside_and_the_others_count(books: Books, put: Put) -> None:
+    pages = [cost_report({1: "100"}), cost_report({2: "50"}), cost_report({3: "25"})[:50]]
+    answer = books.import_file(put("pages.jsonl", b"\n".join(pages)))
+    assert (answer["new"], answer["unreadable"], answer["incomplete"], answer["report_usd"]) == (
+        2,
+        1,
+        True,
+        Decimal("1.5"),
+    )
+
+
+def test_a_log_that_ends_in_the_middle_is_incomplete(books: Books, put: Put) -> None:
+    answer = books.import_file(put("log.jsonl", jsonl(claude_line("m1", 10), claude_line("m2", 10))[:-30]))
+    assert (answer["new"], answer["unreadable"], answer["incomplete"]) == (1, 1, True)
+
+
+def test_days_to_come_are_told_by_their_money(books: Books, put: Put) -> None:
+    books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=10))
+    answer = books.import_file(put("a.csv", csv("2025-10-20,4,a,groq,export,realtime")))
+    assert answer["remarks"] == ["$4.00 of days that have not come yet: import the file again when they have"]
+
+
+def test_what_is_long_is_cut_and_what_is_much_is_counted(books: Books, put: Put) -> None:
+    row = "2025-09-01,1,{},groq,bill,manual,{}"
+    header = b"date,usd,id,provider,source,type,description\n"
+    content = header + "\n".join([row.format("", "x" * 4000), row.format("", "y" * 4000)]).encode()
+    answer = books.import_file(put("a.csv", content))
+    assert (answer["new"], answer["report_usd"]) == (2, 2)
+    result = {"amount": "1", "currency": "E" * 5000}
+    bucket = {"starting_at": "2025-09-01T00:00:00Z", "ending_at": "2025-09-02T00:00:00Z", "results": [result]}
+    (told,) = books.import_file(put("b.json", json.dumps({"data": [bucket]}).encode()))["quarantine"]
+    assert len(told["reason"]) == 400
+    calls = [claude_line(f"m{n}", 1, model=f"model-{n}") for n in range(60)]
+    remarks = books.import_file(put("c.jsonl", jsonl(*calls)))["remarks"]
+    assert "10 more models have no price" in remarks
+    assert len(remarks) < 60
+
+
+@pytest.mark.parametrize("provider", ["a\nb", "x" * 300])
+def test_a_provider_that_no_cycle_would_take_is_refused(books: Books, put: Put, provider: str) -> None:
+    with pytest.raises(RuleRefused):
+        books.import_file(put("a.json", cost_report({1: "100"})), provider=provider)
+    assert books.evidence() == []
+
+
+def test_a_settled_file_is_settled_as_of_then_and_stays_so_when_it_is_touched(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100", 2: "none"})))
+    digest, before = books.quarantine()[0]["sha256"], books.position
+    books.settle_evidence(digest[:8], "mended")
+    assert [f["settled"] for f in books.evidence(as_of=before)] == [None]
+    assert [f["settled"] for f in books.evidence()] == ["mended"]
+    again = books.import_file(put("a.json", cost_report({1: "100", 2: "none"}), "2025-10-04T00:00:00Z"))
+    assert (again["recorded"], books.quarantine()) == (True, [])
+    assert books.replay().differences == 0
+
+
+def test_kept_files_are_retried_in_books_that_were_not_asked_yet(tmp_path: Path, put: Put) -> None:
+    with september(tmp_path / "fresh.db") as books:
+        assert books.retry_quarantine() == []
+        books.import_file(put("a.json", cost_report({1: "none"})), tell=False)
+        assert len(books.retry_quarantine()) == 1
+
+
+def test_a_file_of_very_many_results_is_recognised_by_the_first(put: Put) -> None:
+    from mecris.importers.formats import recognised
+    from mecris.importers.reading import File
+
+    content = b'{"data":[' + b",".join([b"[]"] * 400_000) + b"]}"
+    looked = []
+    file = File.of(content)
+    found = file.json["data"]
+    file.__dict__["_json"] = ({"data": _Counted(found, looked)}, None)
+    assert recognised(file) == []
+    assert len(looked) < 20_000, "each format looks at some of them"
+
+
+class _Counted(list[Any]):
+    """A list that notes each look at what is in it."""
+
+    def __init__(self, items: list[Any], looked: list[int]) -> None:
+        super().__init__(items)
+        self.looked = looked
+
+    def __iter__(self) -> Any:
+        for item in super().__iter__():
+            self.looked.append(1)
+            yield item

@@ -42,6 +42,10 @@ SET client_min_messages = warning;
 SET synchronous_commit = {{durable}}"""
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 """Said whatever the defaults of the database are: whoever waited for the lock has to see what was written meanwhile."""
+_TABLES = (
+    "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = ? AND relkind = 'r'"
+)
+"""The read models that there are."""
 _AS_SAFE = "SELECT pg_logical_emit_message(true, 'mecris', '')"
 """Makes a write of what writes nothing: an answer that is given again is then waited for, on disk and standby, as the first was."""
 _AGAIN = "look, or give the order again with the same idempotency key"
@@ -307,6 +311,8 @@ class Database:
         with told(self.where), self.pen() as session:
             for table in ("stored_events", "event_chain"):
                 session.execute(f"ANALYZE {table}")
+            for (table,) in session.execute(_TABLES, (session.here,)).fetchall():
+                session.execute(f"ANALYZE main.{table}")
 
     def close(self) -> None:
         """Close every connection."""
