@@ -44,9 +44,9 @@ BROKEN: dict[str, list[Change]] = {
         Change(
             writing.Writer,
             "_at_first_attempt",
-            "return self._write(connection, desk, answer, given)",
-            "return self._write(connection, desk, answer, given) if given.key is None else "
-            '(self._write(connection, desk, answer, given), connection.execute("COMMIT"), connection.execute("BEGIN"))[0]',
+            "return self._write(connection, desk, answer, given, {})",
+            "return self._write(connection, desk, answer, given, {}) if given.key is None else "
+            '(self._write(connection, desk, answer, given, {}), connection.execute("COMMIT"), connection.execute("BEGIN"))[0]',
         )
     ],
     "the same key with another content is answered": [

@@ -18,7 +18,21 @@ from .faults import Crash, Faults, Interrupted, Plan
 from .laws import Laws
 from .orders import Orders
 from .stores import STORES, Row
-from .truth import Broken, Conflict, Done, Failed, Given, ImportFile, Lost, Outcome, Refusal, Spec, Truth, require
+from .truth import (
+    EXPORTED,
+    Broken,
+    Conflict,
+    Done,
+    Failed,
+    Given,
+    ImportFile,
+    Lost,
+    Outcome,
+    Refusal,
+    Spec,
+    Truth,
+    require,
+)
 
 BEGIN = datetime.fromisoformat("2025-09-01T12:00:00Z")
 SKEWS = [timedelta(minutes=m) for m in (0, 0, 0, 0, 1, -1, 4, -4, 6, -6, 90, -1500)]
@@ -255,7 +269,7 @@ class World:
         path.write_text("\n".join(["date,usd,id,provider,source,type", *rows]))
         os.utime(path, (BEGIN.timestamp(), BEGIN.timestamp()))
         position = self.truth.position
-        program.books.import_file(path, exported_at=BEGIN - timedelta(days=1), recorded_by=by)
+        program.books.import_file(path, exported_at=EXPORTED, recorded_by=by)
         found = self.store.rows(position)
         return {"recorded": any(row.by == by for row in found), "position": found[-1].position if found else position}
 
