@@ -19,6 +19,9 @@ settings.register_profile(
 settings.register_profile(
     "thorough", deadline=None, max_examples=500, stateful_step_count=60, suppress_health_check=_SLOW, print_blob=True
 )
+settings.register_profile(
+    "elsewhere", deadline=None, derandomize=True, max_examples=8, stateful_step_count=15, suppress_health_check=_SLOW
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
@@ -37,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         here = str(Path(__file__).parent / "everywhere")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     if os.environ.get("MECRIS_TEST_POSTGRESQL"):
+        settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "elsewhere"))
         from everywhere.sitecustomize import redirect
 
         redirect()
