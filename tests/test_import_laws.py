@@ -104,7 +104,6 @@ def exports(draw: st.DrawFn) -> list[tuple[str, bytes, str]]:
 
 
 @given(exports(), st.randoms())
-@settings(max_examples=25)
 def test_files_in_any_order_and_repeated_end_in_the_same_status(
     tmp_path_factory: pytest.TempPathFactory, files: list[tuple[str, bytes, str]], chance: Any
 ) -> None:
@@ -220,7 +219,7 @@ def all_there_is(books: Books) -> Any:
 
 
 @given(sampled(), st.randoms())
-@settings(max_examples=100)
+@settings(max_examples=settings.default.max_examples * 4)
 def test_files_of_all_formats_in_any_order_end_in_the_same_books(
     tmp_path_factory: pytest.TempPathFactory, files: list[Export], chance: Any
 ) -> None:
@@ -264,7 +263,7 @@ def test_files_of_all_formats_in_any_order_end_in_the_same_books(
     st.integers(0, 2),
     st.booleans(),
 )
-@settings(max_examples=40)
+@settings(max_examples=settings.default.max_examples * 2)
 def test_a_log_in_parts_says_what_the_whole_does(
     tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]], cut: int, overlap: int, last_first: bool
 ) -> None:

@@ -113,7 +113,7 @@ steps = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=settings.default.max_examples * 2)
 @given(story=st.lists(steps, min_size=1, max_size=8))
 def test_sums_of_runs_are_those_of_their_dispatches_in_steps_and_made_anew(
     tmp_path_factory: pytest.TempPathFactory, story: list[tuple[str, object, str]]

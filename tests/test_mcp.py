@@ -498,7 +498,7 @@ _CALLS = st.sampled_from(sorted(_TAKES)).flatmap(
 
 
 @given(calls=st.lists(_CALLS, min_size=1, max_size=8))
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples * 2)
 def test_whatever_is_called_nothing_crashes_and_nothing_is_half_written(
     tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[str, dict[str, Any]]]
 ) -> None:
