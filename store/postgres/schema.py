@@ -35,12 +35,17 @@ CREATE OR REPLACE FUNCTION {log}.{table}_grows() RETURNS trigger LANGUAGE plpgsq
 BEGIN
     PERFORM FROM {log}.{table} WHERE position = NEW.position - 1 AND {time};
     IF NOT FOUND AND NEW.position <> 1 THEN
-        RAISE EXCEPTION '%.% grows at its end, position by position: % is refused',
-            TG_TABLE_SCHEMA, TG_TABLE_NAME, NEW.position USING ERRCODE = 'data_corrupted';
+        {otherwise};
     END IF;
     RETURN NEW;
 END $$;
 CREATE OR REPLACE TRIGGER grows BEFORE INSERT ON {log}.{table} FOR EACH ROW EXECUTE FUNCTION {log}.{table}_grows()"""
+
+
+_REFUSED_THERE = """RAISE EXCEPTION '%.% grows at its end, position by position: % is refused',
+            TG_TABLE_SCHEMA, TG_TABLE_NAME, NEW.position USING ERRCODE = 'data_corrupted'"""
+_LEFT_OUT = "RETURN NULL"
+"""Of a write that came too late the first event conflicts with one that is there, and those after it have none before them."""
 
 
 def _guards(log: str) -> Iterator[str]:
@@ -48,8 +53,10 @@ def _guards(log: str) -> Iterator[str]:
     yield _REFUSE.format(log=log)
     for table in APPENDED:
         yield _REFUSED.format(log=log, table=table)
-    yield _AT_ITS_END.format(log=log, table="stored_events", time="true")
-    yield _AT_ITS_END.format(log=log, table="event_chain", time="recorded_at <= NEW.recorded_at")
+    yield _AT_ITS_END.format(log=log, table="stored_events", time="true", otherwise=_LEFT_OUT)
+    yield _AT_ITS_END.format(
+        log=log, table="event_chain", time="recorded_at <= NEW.recorded_at", otherwise=_REFUSED_THERE
+    )
 
 
 _TABLES = (
