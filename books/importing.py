@@ -4,7 +4,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -21,7 +21,7 @@ from ..domain.lines import Changed, Line
 from ..domain.period import as_text, from_text, time_text
 from ..domain.terms import Terms
 from ..domain.text import name_of
-from ..importers.ahead import LARGE, read_ahead
+from ..importers.ahead import LARGE, collecting_seldom, read_ahead
 from ..importers.batches import Batch, batches, not_of, writable
 from ..importers.formats import FORMATS, recognised, why_unknown
 from ..importers.jsonl import CUT
@@ -113,7 +113,8 @@ def _done(
         return answer
 
     try:
-        return books.together(checked, by)
+        with collecting_seldom() if work.size >= LARGE else nullcontext():
+            return books.together(checked, by)
     except _Rehearsed as rehearsed:
         return rehearsed.answer
 
@@ -317,7 +318,7 @@ class _Work:
     def _take_in_lines(self, hand: "Hand", report: Report, lines: list[Line]) -> None:
         if self.is_said:
             lines = [line._replace(provider="") if line.provider else line for line in lines]
-        self.providers.update(line.provider or report.money_of for line in lines)
+        self.providers |= {line.provider for line in lines}
         if self._prices is None and report.estimate:
             self._prices = _price_list(lines)
         order = c.ImportLines(
@@ -407,7 +408,7 @@ class _Work:
             sha256=self.digest,
             format=importer.NAME,
             report=report.name,
-            provider=", ".join(sorted(self.providers)) or report.money_of,
+            provider=", ".join(sorted({provider or report.money_of for provider in self.providers or ("",)})),
             source=report.label,
             recorded=is_new or self.told.readings + self.told.retracted > 0,
             lines=self.counts["lines"],

@@ -1,21 +1,21 @@
 """What calls cost by list price: an estimate, dated by when each call was made, with the version of the prices."""
 
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
-from itertools import starmap
 from math import inf
 from typing import NamedTuple
 
 from ..domain.errors import Unavailable
 from ..domain.lines import Line
 from ..domain.money import EXACT
+from ..domain.period import from_text
 from ..domain.terms import Terms
 
 PROVIDERS = {"claude": "anthropic", "groq": "groq", "openai": "openai"}
 """Our names of providers, and those of the price list."""
-MILLION = 1_000_000
 IN_A_LARGE_WINDOW = 300_000
 """Tokens of input beyond the window that costs less."""
 HALF = Decimal("0.5")
@@ -31,15 +31,34 @@ ZERO = Decimal(0)
 
 
 class Rates(NamedTuple):
-    """US dollars of a million tokens of each class, those kept in a cache for an hour last."""
+    """What a token of each class costs, in 1e-`places` US dollars, so that a call is priced in whole numbers."""
 
-    each: tuple[Decimal, ...]
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+    cache_write_1h: int
+    places: int
     tiered: float
     """Tokens of input from which one costs more: then the whole call is asked for."""
 
-    def of(self, tokens: tuple[int, ...]) -> Decimal:
-        """What tokens of each class cost."""
-        return sum(starmap(EXACT.multiply, zip(self.each, map(Decimal, tokens), strict=True)), ZERO) / MILLION
+    @classmethod
+    def of_a_thousand(cls, usd: Sequence[Decimal], tiered: float) -> "Rates":
+        """The rates from US dollars of a thousand tokens of each class, those kept in a cache for an hour last."""
+        places = 3 + max(0, *(-int(amount.as_tuple().exponent) for amount in usd))
+        input, output, read, written, hour = (int(amount.scaleb(places - 3, EXACT)) for amount in usd)
+        return cls(input, output, read, written, hour, places, tiered)
+
+    def of(self, input: int, output: int, read: int, written: int, hour: int = 0) -> Decimal:
+        """What tokens of each class cost, in US dollars, exactly."""
+        units = (
+            input * self.input
+            + output * self.output
+            + read * self.cache_read
+            + written * self.cache_write
+            + hour * self.cache_write_1h
+        )
+        return Decimal(units).scaleb(-self.places, EXACT)
 
 
 Counts = tuple[int, int, int, int]
@@ -60,39 +79,39 @@ class Prices:
 
     def of(self, provider: str, line: Line) -> Decimal | None:
         """US dollars of a call, exact; None if that is not known of its model, or of the terms it was made on."""
-        tokens, model = line.tokens, line.model
-        if not any(tokens):
+        _, _, start, _, _, _, model, input, output, read, written, _, terms, _ = line
+        if not (input or output or read or written):
             return ZERO
         if model is None:
             return None
-        if line.terms:
-            return self._on_terms(provider, model, line, Terms.of(line.terms))
-        rates = self._rates(provider, model, line.start.date())
+        if terms:
+            return self._on_terms(provider, model, line, Terms.of(terms))
+        rates = self._rates(provider, model, start[:10])
         if rates is None:
             return None
-        if tokens[0] + tokens[2] + tokens[3] > rates.tiered:
-            return self._asked(provider, model, line.start, tokens)
-        return rates.of((*tokens, 0))
+        if input + read + written > rates.tiered:
+            return self._asked(provider, model, from_text(start), line.tokens)
+        return rates.of(input, output, read, written)
 
     def _on_terms(self, provider: str, model: str, line: Line, terms: Terms) -> Decimal | None:
-        factor, rates = _factor(model, terms), self._rates(provider, model, line.start.date(), terms.long)
+        factor, rates = _factor(model, terms), self._rates(provider, model, line.start[:10], terms.long)
         if factor is None or rates is None:
             return None
         input, output, read, written = line.tokens
-        hour = min(terms.hour, written)
-        usd: Decimal | None = rates.of((input, output, read, written - hour, hour))
+        hour, at = min(terms.hour, written), from_text(line.start)
+        usd: Decimal | None = rates.of(input, output, read, written - hour, hour)
         if not terms.summed and input + read + written > rates.tiered:
-            usd = self._asked(provider, model, line.start, line.tokens, hour)
-        searches = self._searches(provider, model, line.start, terms.searches)
+            usd = self._asked(provider, model, at, line.tokens, hour)
+        searches = self._searches(provider, model, at, terms.searches)
         return None if usd is None or searches is None else EXACT.add(EXACT.multiply(usd, factor), searches)
 
     def _searches(self, provider: str, model: str, at: datetime, count: int) -> Decimal | None:
         """What searches of the web cost, which have a price of their own."""
         return self._price_of(provider, model, at, web_searches=count) if count else ZERO
 
-    def _rates_of(self, provider: str, model: str, day: date, long: bool = False) -> Rates | None:
+    def _rates_of(self, provider: str, model: str, day: str, long: bool = False) -> Rates | None:
         """The rates of a model on a day, from the price of a thousand tokens."""
-        at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        at = datetime.fromisoformat(f"{day}T12:00:00Z")
         filled = IN_A_LARGE_WINDOW if long else 0
         floor = self._asked(provider, model, at, (filled, 0, 0, 0)) if long else ZERO
         if floor is None:
@@ -103,8 +122,8 @@ class Prices:
             usd = self._asked(provider, model, at, (filled + input, output, read, written + hour), hour)
             if usd is None:
                 return None
-            found.append(EXACT.multiply(EXACT.subtract(usd, floor), Decimal(1000)))
-        return Rates(tuple(found), self._first_tier(provider, model, at))
+            found.append(EXACT.subtract(usd, floor))
+        return Rates.of_a_thousand(found, self._first_tier(provider, model, at))
 
     def _first_tier(self, provider: str, model: str, at: datetime) -> float:
         """From how many tokens of input on a model costs more, by the list; infinite if it never does."""

@@ -11,10 +11,13 @@ from .aggregate import Aggregate, Answer, Stamp
 from .figures import Figure, new_among, require_sense
 from .lines import Changed, Line, changed_by, repriced
 from .money import plain
-from .period import as_text, text_of
+from .period import as_text
 from .run import Nothing, require_room
 from .text import reason_of
 from .tokens import Tokens, sum_of
+
+FACTS = 12
+"""Fields of a line that stand in its event one after the other; its terms and its provider, which most have not, come beside them."""
 
 
 class Reports(Protocol):
@@ -71,13 +74,13 @@ class Imported(Aggregate):
                 **_said_by(order),
                 estimate=order.estimate,
                 prices=order.prices,
-                lines=tuple(_fact(line) for line in changed.new),
-                restated=tuple((*_fact(now), *_before(was)) for now, was in changed.restated),
+                lines=tuple(line[:FACTS] for line in changed.new),
+                restated=tuple((*now[:FACTS], was.usd, was.start, was.end) for now, was in changed.restated),
                 confirmed=tuple((line.key, line.rank) for line in changed.confirmed),
                 elsewhere=tuple(sorted(changed.elsewhere)),
                 terms=tuple((line.key, line.terms) for line in changed.lines if line.terms) or None,
                 whose=tuple(line.provider for line in changed.lines) if _is_of_many(changed) else None,
-                repriced=tuple((now.key, _usd(now), _usd(was)) for now, was in changed.repriced) or None,
+                repriced=tuple((now.key, now.usd, was.usd) for now, was in changed.repriced) or None,
             )
         return changed
 
@@ -115,29 +118,18 @@ def _said_by(order: c.ImportLines | c.ImportFigures) -> dict[str, Any]:
 
 def _require_room(changed: Changed, past: Reports) -> None:
     """Refuse what may make a sum of tokens larger than a figure may be."""
-    calls: dict[str, list[Line]] = {}
+    calls: dict[str, list[tuple[int, int, int, int]]] = {}
     for line in changed.lines:
-        if line.run is not None:
-            calls.setdefault(line.run, []).append(line)
+        run, tokens = line[5], line[7:11]
+        if run is not None:
+            calls.setdefault(run, []).append(tokens)
     before = past.sums(calls)
-    for run, lines in calls.items():
-        require_room(f"run '{run}'", sum_of(lines).plus(before.get(run, Tokens())))
+    for run, counts in calls.items():
+        require_room(f"run '{run}'", sum_of(counts).plus(before.get(run, Tokens())))
 
 
 def _is_of_many(changed: Changed) -> bool:
     return any(line.provider for line in changed.lines)
-
-
-def _fact(line: Line) -> tuple[object, ...]:
-    return (line.key, line.rank, text_of(line.start), as_text(line.end), _usd(line), *line[5:12])
-
-
-def _before(was: Line) -> tuple[object, ...]:
-    return _usd(was), as_text(was.start), as_text(was.end)
-
-
-def _usd(line: Line) -> str | None:
-    return _plain(line.usd)
 
 
 def _plain(amount: Decimal | None) -> str | None:

@@ -1,15 +1,15 @@
 """Lines of reports: each has a key of its own and counts once, however often and in whatever order files say it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from .money import plain
 from .period import end_of_quarter
 
 
 class Line(NamedTuple):
-    """One line of a report, in its best copy so far.
+    """One line of a report, in its best copy so far. Moments and amounts are texts as they are stored: a file has a million of them.
 
     `rank` tells which of two copies is right: the greater one, as text. `usd` is None where nobody said or knows what it cost.
     A line of a call has a `run` and tokens, and ends with its quarter of an hour, or with the stretch of time whose calls it
@@ -18,9 +18,9 @@ class Line(NamedTuple):
 
     key: str
     rank: str
-    start: datetime
-    end: datetime
-    usd: Decimal | None
+    start: str
+    end: str
+    usd: str | None
     run: str | None = None
     model: str | None = None
     input_tokens: int = 0
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 
     def says_the_same_as(self, other: "Line") -> bool:
         """Does it say the same, whichever of the two is better known?"""
-        return self._replace(rank="", usd=None) == other._replace(rank="", usd=None) and _same(self.usd, other.usd)
+        return self._replace(rank="") == other._replace(rank="")
 
 
 def _says_otherwise(line: Line, before: Line) -> bool:
@@ -49,10 +49,6 @@ def _says_otherwise(line: Line, before: Line) -> bool:
     if line.usd is None and before.estimated:
         line = line._replace(usd=before.usd, estimated=True)
     return not line.says_the_same_as(before)
-
-
-def _same(a: Decimal | None, b: Decimal | None) -> bool:
-    return a == b
 
 
 def better(a: Line, b: Line) -> Line:
@@ -70,7 +66,7 @@ def better(a: Line, b: Line) -> Line:
 
 
 def _weight(line: Line) -> tuple[Any, ...]:
-    usd = Decimal(-1) if line.usd is None or line.estimated else line.usd
+    usd = Decimal(-1) if line.usd is None or line.estimated else Decimal(line.usd)
     return line.rank, line.tokens, usd, line.model or "", line.terms, line.provider, _is_sum(line), line.end, line.start
 
 
@@ -128,11 +124,11 @@ def changed_by(lines: Iterable[Line], known: Mapping[str, Line], price: Price | 
         passed += key in known and found[key] == known[key] and _says_otherwise(line, before)
         if before.run != line.run and before.run and line.run:
             elsewhere.add((max(before.run, line.run), key))
-    new = [_priced(line, price) for key, line in found.items() if key not in known]
+    new = [line for key, line in found.items() if key not in known] if known else list(found.values())
     differ = [(found[key], was) for key, was in known.items() if found[key] != was]
     pairs = [(_priced(line, price), was) for line, was in differ]
     return Changed(
-        new,
+        [_priced(line, price) for line in new] if price else new,
         [(now, was) for now, was in pairs if not now.says_the_same_as(was)],
         [now for now, was in pairs if now.says_the_same_as(was)],
         frozenset(elsewhere),
@@ -143,10 +139,11 @@ def changed_by(lines: Iterable[Line], known: Mapping[str, Line], price: Price | 
 def repriced(lines: Iterable[Line], price: Price) -> Changed:
     """What other prices change of lines that are known."""
     pairs = [(_priced(line, price), line) for line in lines]
-    return Changed([], [], [], repriced=[(now, was) for now, was in pairs if not _same(now.usd, was.usd)])
+    return Changed([], [], [], repriced=[(now, was) for now, was in pairs if now.usd != was.usd])
 
 
 def _priced(line: Line, price: Price | None) -> Line:
     if price is None or line.run is None or not (line.usd is None or line.estimated):
         return line
-    return line._replace(usd=price(line), estimated=True)
+    usd = price(line)
+    return Line._make((*line[:4], None if usd is None else plain(usd), *line[5:11], True, *line[12:]))

@@ -132,10 +132,12 @@ QUARTER = timedelta(minutes=15)
 """Days begin at a quarter of an hour in UTC, in every zone there is."""
 
 
-def end_of_quarter(moment: datetime) -> datetime:
-    """The last moment of the quarter of an hour that a moment falls in."""
-    begins = moment.replace(minute=moment.minute - moment.minute % 15, second=0, microsecond=0)
-    return begins + (QUARTER - MOMENT)
+_LAST_MINUTES = ("14", "29", "44", "59")
+
+
+def end_of_quarter(moment: str) -> str:
+    """The last moment of the quarter of an hour that a moment falls in; both as stored."""
+    return f"{moment[:14]}{_LAST_MINUTES[int(moment[14:16]) // 15]}:59.999999Z"
 
 
 def _in_utc(moment: datetime, timezone: str) -> datetime:

@@ -1,8 +1,8 @@
 """Tokens by class, as dispatches report them and bills name them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Tokens(NamedTuple):
@@ -18,14 +18,10 @@ class Tokens(NamedTuple):
         return Tokens(*(a + sign * b for a, b in zip(self, other, strict=True)))
 
 
-def sum_of(counted: Sequence[Any]) -> Tokens:
-    """What several come to that have tokens of each class."""
-    return Tokens(
-        sum(each.input_tokens for each in counted),
-        sum(each.output_tokens for each in counted),
-        sum(each.cache_read_tokens for each in counted),
-        sum(each.cache_write_tokens for each in counted),
-    )
+def sum_of(counted: Iterable[tuple[int, int, int, int]]) -> Tokens:
+    """What several come to, class by class."""
+    columns = zip(*counted, strict=True)
+    return Tokens(*map(sum, columns))
 
 
 class Reported(NamedTuple):

@@ -5,6 +5,7 @@ ahead. Should it end before the file does, for whatever reason, this one goes on
 a file, and why it is refused, is the same with it and without.
 """
 
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +21,21 @@ from .reading import File
 
 LARGE = 8 << 20
 """Bytes from which a second process is worth its start."""
+ROWS_AT_ONCE = 500_000
+"""Objects made and not gone again, after which cycles are looked for."""
 LENGTH = 8
 """Bytes that say how long the next batch is; the end is one of no length."""
+
+
+@contextmanager
+def collecting_seldom() -> Iterator[None]:
+    """Look for garbage in cycles now and then only: the rows of a file come and go by the million, and are in none."""
+    before = gc.get_threshold()
+    gc.set_threshold(ROWS_AT_ONCE, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def read_ahead(importer: ModuleType, file: File, again: IO[bytes], exported: str) -> Iterator[Batch]:
@@ -58,9 +72,10 @@ def main() -> None:
 
     format, name, exported = sys.argv[1:]
     encode = msgspec.msgpack.Encoder().encode
-    for batch in batches(FORMATS[format], File(name, sys.stdin.buffer), exported):
-        found = encode(batch)
-        sys.stdout.buffer.write(len(found).to_bytes(LENGTH) + found)
+    with collecting_seldom():
+        for batch in batches(FORMATS[format], File(name, sys.stdin.buffer), exported):
+            found = encode(batch)
+            sys.stdout.buffer.write(len(found).to_bytes(LENGTH) + found)
     sys.stdout.buffer.write(bytes(LENGTH))
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from ..domain.errors import PayloadRefused
 from ..domain.lines import Line
-from ..domain.period import MOMENT, end_of_quarter
+from ..domain.money import plain
+from ..domain.period import MOMENT, as_text, end_of_quarter, text_of
 from .kinds import WRONG_SHAPE, Call, Charge, Item, Items, Look, Remark, Unreadable
 from .reading import File
 
@@ -61,7 +62,7 @@ def _sort(number: int, item: Item, batch: Batch, exported: str) -> None:
     elif isinstance(item, Call):
         batch.lines.append(_call(item, exported))
     elif isinstance(item, Charge):
-        batch.lines.append(Line(_named(item.key, "line"), f"|{exported}", item.start, item.end - MOMENT, item.usd))
+        batch.lines.append(_charge(item, exported))
     elif isinstance(item, Look):
         batch.looks.append(item)
     elif isinstance(item, Unreadable):
@@ -74,7 +75,8 @@ def _wrong_with(item: Item) -> str | None:
     """Why an item cannot be kept, although its importer could read it."""
     try:
         if isinstance(item, Call):
-            if b"\0" in f"{item.key}{item.run}{item.model}".encode():
+            said = f"{item.key}{item.run}{item.model}"
+            if not said.isprintable() and b"\0" in said.encode():
                 return NO_TEXT
             if item.until is not None and item.until <= item.at:
                 return "it ends before it begins"
@@ -88,13 +90,19 @@ def _wrong_with(item: Item) -> str | None:
     return None
 
 
+def _charge(charge: Charge, exported: str) -> Line:
+    start, end = as_text(charge.start), as_text(charge.end - MOMENT)
+    return Line(_named(charge.key, "line"), f"|{exported}", start, end, plain(charge.usd))
+
+
 def _call(call: Call, exported: str) -> Line:
+    start = text_of(call.at)
     return Line(
         _named(call.key, "call"),
         f"{call.rank}|{exported}",
-        call.at,
-        end_of_quarter(call.at) if call.until is None else call.until - MOMENT,
-        call.usd,
+        start,
+        end_of_quarter(start) if call.until is None else as_text(call.until - MOMENT),
+        None if call.usd is None else plain(call.usd),
         _named(call.run, "run"),
         call.model,
         *call[4:8],

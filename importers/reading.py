@@ -29,6 +29,10 @@ FAR, SMALLEST = Decimal(10) ** 12, 60
 """An amount is less than `FAR` and has at most `SMALLEST` places: so sums of amounts stay exact."""
 
 
+USUAL = SMALLEST // 2
+"""Digits of an amount, and places before the first of them, that are not too many together: so most need not be counted."""
+
+
 class Line(NamedTuple):
     """A line, counted from 1; `text` is None if it cannot be read, and `reason` says why."""
 
@@ -195,9 +199,10 @@ def dollars(value: Any, what: str, *, cents: bool = False) -> Decimal:
         raise PayloadRefused(f"{what} {str(value)[:40]} is out of range")
     if not read:
         return ZERO
-    _, digits, exponent = read.as_tuple()
-    if -int(exponent) > SMALLEST:
-        raise PayloadRefused(f"{what} has {len(digits)} digits: too many for an amount")
+    if len(str(read)) > USUAL or read.adjusted() < -USUAL:  # counting them takes a while
+        _, digits, exponent = read.as_tuple()
+        if -int(exponent) > SMALLEST:
+            raise PayloadRefused(f"{what} has {len(digits)} digits: too many for an amount")
     return read.scaleb(-2, EXACT) if cents else read
 
 

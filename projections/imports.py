@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from functools import reduce
 from typing import Any, NamedTuple
 
 from ..domain.figures import Figure
 from ..domain.lines import Line
-from ..domain.money import EXACT, ZERO, plain
-from ..domain.period import MOMENT, QUARTER, as_text, from_text
+from ..domain.money import EXACT, ZERO, exactly, plain
+from ..domain.period import MOMENT, QUARTER, from_text
 from ..domain.tokens import Tokens
 from ..store.connection import Connection
 from . import runs, topics
@@ -49,8 +48,8 @@ INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
 IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
 _LINE = "key, rank, begins, ends, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated, terms, provider"
 
-Moves = dict[tuple[str, str, str], list[Decimal]]
-"""Amounts by the provider, start and end of their bucket."""
+Moves = dict[tuple[str, str, str], list[str]]
+"""Amounts by the provider, start and end of their bucket; those of calls are summed up by quarters of an hour, without a start."""
 
 _PUT = f"""
 INSERT INTO import_line VALUES ({", ".join("?" * 16)}) ON CONFLICT (report, key) DO UPDATE SET {
@@ -111,19 +110,19 @@ class Fold:
         lines = event["lines"] + [line[:12] for line in restated] if restated else event["lines"]
         providers = event.get("whose") or [""] * len(lines)
         come, gone = Moves(), Moves()
-        for (_, _, start, end, usd, run, *_), provider in zip(lines, providers, strict=True):
-            if usd is not None:
-                come.setdefault(_bucket(provider, run, start, end), []).append(Decimal(usd))
+        for line, provider in zip(lines, providers, strict=True):
+            if (usd := line[4]) is not None:
+                come.setdefault((provider, line[2] if line[5] is None else "", line[3]), []).append(usd)
         stood = _standing(self.connection, report, [line[0] for line in restated])
         for key, _, _, _, _, run, *_, usd, start, end in restated:
             if usd is not None:
-                gone.setdefault(_bucket(stood[key].provider, run, start, end), []).append(Decimal(usd))
+                gone.setdefault((stood[key].provider, start if run is None else "", end), []).append(usd)
         self._reprice(report, position, event.get("repriced", ()), come, gone)
         terms = dict(event.get("terms", ()))
         self.connection.executemany(
             _PUT,
             [
-                (report, *line, terms.get(line[0], ""), provider, position)
+                (report, *line, terms.get(line[0], "") if terms else "", provider, position)
                 for line, provider in zip(lines, providers, strict=True)
             ],
         )
@@ -149,10 +148,10 @@ class Fold:
         """Calls cost otherwise now; what that moves is added to what comes and goes of each bucket."""
         stood = _standing(self.connection, report, [key for key, _, _ in repriced])
         for key, usd, was in repriced:
-            bucket = stood[key].provider, "", as_text(stood[key].end)
+            bucket = stood[key].provider, "", stood[key].end
             for moved, amount in ((come, usd), (gone, was)):
                 if amount is not None:
-                    moved.setdefault(bucket, []).append(Decimal(amount))
+                    moved.setdefault(bucket, []).append(amount)
         self.connection.executemany(
             "UPDATE import_line SET usd = ?, estimated = 1, position = ? WHERE report = ? AND key = ?",
             [(usd, position, report, key) for key, usd, _ in repriced],
@@ -200,13 +199,9 @@ class Fold:
         return int(found[0])
 
 
-def _bucket(provider: str, run: str | None, start: str, end: str) -> tuple[str, str, str]:
-    """The provider, start and end of the bucket of a line: what calls cost is summed up by quarters of an hour."""
-    return provider, "" if run is not None else start, end
-
-
-def _sum(amounts: list[Decimal]) -> Decimal:
-    return reduce(EXACT.add, amounts, ZERO)
+@exactly
+def _sum(amounts: list[str]) -> Decimal:
+    return sum(map(Decimal, amounts), ZERO)
 
 
 class Lines:
@@ -256,9 +251,7 @@ def _standing(connection: Connection, report: int, keys: list[str]) -> dict[str,
 
 
 def _line(row: tuple[Any, ...]) -> Line:
-    key, rank, start, end, usd, *rest = row
-    line = Line(key, rank, from_text(start), from_text(end), _amount(usd), *rest)
-    return line._replace(estimated=bool(line.estimated))
+    return Line._make((*row[:11], bool(row[11]), *row[12:]))
 
 
 def unpriced_or_estimated(connection: Connection, report: int) -> Iterator[list[Line]]:

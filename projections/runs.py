@@ -17,6 +17,9 @@ from .many import batches
 _FIGURES = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
 _INTEGERS = ", ".join(f"{name} INTEGER NOT NULL" for name in _FIGURES.split(", "))
 
+Row = tuple[str, int, int, int, int, int | None, str | None, int]
+"""What a dispatch reports, as the table has it: its id, tokens by class, input as it was stated, model, and whether it is running."""
+
 TABLES = {
     "cost_run": "(id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, position INTEGER NOT NULL, report TEXT)",
     "cost_dispatch": f"""(
@@ -71,28 +74,32 @@ class Fold:
         run = self._run(event["run_id"], position)
         self.connection.execute("UPDATE cost_run SET report = NULL WHERE id = ? AND report IS NOT NULL", (run,))
         said = [
-            Row(
+            (
                 d["dispatch_id"], d["input_tokens"], d["output_tokens"], d.get("cache_read_tokens", 0), d.get("cache_write_tokens", 0),
                 d.get("input_stated"), d.get("model"), int(d.get("running", False)),
             )
             for d in event["dispatches"]
         ]  # fmt: skip
-        self._take(run, position, said, standing(self.connection, run, [row.id for row in said]))
+        self._take(run, position, said, standing(self.connection, run, [row[0] for row in said]))
 
     def lines_imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Calls are dispatches of their runs; one that belongs to another run is nothing in this one."""
         report, restated, elsewhere = event["report"], event.get("restated", []), event.get("elsewhere", [])
-        said: dict[str, list[Row]] = {}
-        for key, _, _, _, _, run_id, model, input, output, read, written, *_ in event["lines"] + restated:
-            if run_id is not None:
-                said.setdefault(run_id, []).append(Row(key, input, output, read, written, None, model, 0))
+        lines: dict[str, list[Any]] = {}
+        for line in event["lines"] + restated:
+            lines.setdefault(line[5], []).append(line)
+        lines.pop(None, None)  # type: ignore[call-overload]  # lines of money are of no run
+        said: dict[str, list[Row]] = {
+            run_id: [(line[0], line[7], line[8], line[9], line[10], None, line[6], 0) for line in found]
+            for run_id, found in lines.items()
+        }
         for run_id, key in elsewhere:
-            said.setdefault(run_id, []).append(Row(key, 0, 0, 0, 0, None, None, 0))
+            said.setdefault(run_id, []).append((key, 0, 0, 0, 0, None, None, 0))
         again = {line[0] for line in restated} | {key for _, key in elsewhere}
         for run_id, rows in said.items():
             run = self._run(run_id, position, report)
             is_alone = self._is_alone(run, report)
-            wanted = [row.id for row in rows if not is_alone or row.id in again]
+            wanted = [id for id, *_ in rows if not is_alone or id in again] if again or not is_alone else []
             self._take(run, position, rows, standing(self.connection, run, wanted))
 
     def _is_alone(self, run: int, report: str) -> bool:
@@ -102,20 +109,24 @@ class Fold:
             self.connection.execute("UPDATE cost_run SET report = NULL WHERE id = ?", (run,))
         return bool(found[0] == report)
 
-    def _take(self, run: int, position: int, said: list["Row"], known: Mapping[str, "Standing"]) -> None:
+    def _take(self, run: int, position: int, said: list[Row], known: Mapping[str, "Standing"]) -> None:
         """The total moves by what changed; a figure that stood until now is superseded."""
         before = total_of(self.connection, run, position)
-        was = [known[row.id] for row in said if row.id in known]
-        self.connection.executemany(
-            "UPDATE cost_dispatch SET superseded = ? WHERE run = ? AND dispatch_id = ? AND position = ?",
-            [(position, run, stood.id, stood.position) for stood in was],
-        )
+        was = [known[id] for id, *_ in said if id in known] if known else []
+        if was:
+            self.connection.executemany(
+                "UPDATE cost_dispatch SET superseded = ? WHERE run = ? AND dispatch_id = ? AND position = ?",
+                [(position, run, stood.id, stood.position) for stood in was],
+            )
+            said = [_named_still(row, known.get(row[0])) for row in said]
         self.connection.executemany(
             "INSERT INTO cost_dispatch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [(run, row.id, position, *_named_still(row, known.get(row.id))[1:]) for row in said],
+            [(run, row[0], position, *row[1:]) for row in said],
         )
-        tokens = before.tokens.plus(sum_of(said)).plus(sum_of(was), -1)
-        running = before.running + sum(row.running for row in said) - sum(stood.running for stood in was)
+        tokens = before.tokens.plus(sum_of([row[1:5] for row in said])).plus(
+            sum_of([stood.tokens for stood in was]), -1
+        )
+        running = before.running + sum(row[7] for row in said) - sum(stood.running for stood in was)
         self.connection.execute(
             "INSERT INTO cost_total VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (run, position, before.dispatches + len(said) - len(was), running, *tokens),
@@ -189,22 +200,9 @@ EVER = 2**63 - 1
 """A position after every other."""
 
 
-class Row(NamedTuple):
-    """What a dispatch reports, as the table has it."""
-
-    id: str
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    input_stated: int | None
-    model: str | None
-    running: int
-
-
 def _named_still(row: Row, stood: "Standing | None") -> Row:
     """A correction that names no model keeps the one that was named."""
-    return row if stood is None or row.model is not None else row._replace(model=stood.model)
+    return row if stood is None or row[6] is not None else (*row[:6], stood.model, row[7])
 
 
 class Standing(NamedTuple):

@@ -17,6 +17,7 @@ from mecris.cli.main import run
 from mecris.domain import commands as c
 from mecris.domain.figures import Figure
 from mecris.domain.lines import Line
+from mecris.domain.period import as_text
 from mecris.projections.follow import VIEWS
 from mecris.store import chain, positions
 
@@ -54,7 +55,7 @@ ORDERS: Sequence[c.Command] = (
     c.CreateToken(token_name="ci", scope="write", handle="0" * 16, digest="0" * 64),  # 36
     c.ImportLines(
         report="groq//export", provider="groq", account="", source="export", type="realtime", estimate=False, prices=None,
-        evidence="0" * 64, exported_at=DAY, lines=(Line("one", "|1", DAY, DAY, Decimal("0.10")),),
+        evidence="0" * 64, exported_at=DAY, lines=(Line("one", "|1", as_text(DAY), as_text(DAY), "0.1"),),
     ),  # 37
     c.FileEvidence(
         sha256="0" * 64, size=1, file_name="export", format="csv", version=1, report="groq//export", exported_at=DAY, items=1,

@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,15 +43,15 @@ def put(tmp_path: Path) -> Put:
     return putting(tmp_path)
 
 
-STARTS = [datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 9, 2, tzinfo=UTC)]
+STARTS = ["2025-09-01T00:00:00.000000Z", "2025-09-02T00:00:00.000000Z"]
 QUARTERS = [end_of_quarter(start) for start in STARTS]
 _LINES = st.builds(
     Line,
     key=st.sampled_from("ab"),
     rank=st.sampled_from(["", "1", "2"]),
     start=st.sampled_from(STARTS),
-    end=st.sampled_from([datetime(2025, 9, 3, tzinfo=UTC), datetime(2025, 9, 4, tzinfo=UTC), *QUARTERS]),
-    usd=st.sampled_from([None, Decimal(1), Decimal(2)]),
+    end=st.sampled_from(["2025-09-03T00:00:00.000000Z", "2025-09-04T00:00:00.000000Z", *QUARTERS]),
+    usd=st.sampled_from([None, "9", "10"]),
     run=st.sampled_from(["r", "s"]),
     input_tokens=st.integers(0, 2),
     terms=st.sampled_from(["", "batch"]),
@@ -75,8 +74,8 @@ def test_copies_of_a_line_say_the_same_in_any_order_and_however_often(lines: lis
 
 
 def test_what_is_known_and_not_better_changes_nothing() -> None:
-    line = Line("a", "1", datetime(2025, 9, 1, tzinfo=UTC), datetime(2025, 9, 2, tzinfo=UTC), Decimal(1))
-    changed = changed_by([line, line._replace(rank="0", usd=Decimal(9))], {"a": line})
+    line = Line("a", "1", *STARTS, "1")
+    changed = changed_by([line, line._replace(rank="0", usd="9")], {"a": line})
     assert not changed
 
 

@@ -15,7 +15,7 @@ from mecris.domain.lines import Line
 from mecris.domain.period import end_of_quarter
 
 EXPORTED = datetime(2025, 10, 1, tzinfo=UTC)
-AT = datetime(2025, 9, 2, 10, tzinfo=UTC)
+AT = "2025-09-02T10:00:00.000000Z"
 
 
 @pytest.fixture
