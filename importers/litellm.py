@@ -68,6 +68,7 @@ class _Row(Struct, gc=False):
     total_is_capped: None = None
 
 
+NOTHING_USED = _Usage()
 ROW, METADATA = Shape(_Row), Shape(_Metadata)
 
 
@@ -187,8 +188,9 @@ class _Log:
             except (ValueError, RecursionError):
                 self._seen[NO_METADATA] += 1
                 return 0, 0
-        metadata = metadata or _Metadata()
-        usage, more = metadata.usage_object or _Usage(), metadata.additional_usage_values or _Usage()
+        if not metadata:
+            return 0, 0
+        usage, more = metadata.usage_object or NOTHING_USED, metadata.additional_usage_values or NOTHING_USED
         details = usage.prompt_tokens_details or more.prompt_tokens_details or {}
         read = usage.cache_read_input_tokens or more.cache_read_input_tokens or details.get("cached_tokens")
         written = (
@@ -211,7 +213,9 @@ class _Log:
 
 def _tokens(value: Any, what: str) -> int:
     """A count, which is text in a table."""
-    return count((int(value) if value.isdecimal() else value or None) if isinstance(value, str) else value, what)
+    if isinstance(value, str):
+        value = int(value) if value.isdecimal() else value or None
+    return count(value, what)
 
 
 @lru_cache(4096)

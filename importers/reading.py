@@ -222,13 +222,13 @@ def count(value: Any, what: str) -> int:
 def moment(value: Any, what: str) -> datetime:
     """A moment: ISO 8601 text (without an offset: UTC), or seconds since 1970 as a number."""
     try:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)
         if isinstance(value, str):
             read = datetime.fromisoformat(value.strip())
             if read.tzinfo is UTC:
                 return read
             return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
         pass
     raise PayloadRefused(f"{what} {str(value)[:40]!r} is no moment")

@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from mecris.domain.period import text_of
+from mecris.importers.batches import stored
 from mecris.importers.formats import FORMATS, recognised
 from mecris.importers.kinds import Item
 from mecris.importers.reading import File
@@ -49,3 +54,14 @@ def test_a_sample_is_recognised_by_its_importer_alone_and_read_as_expected(path:
         importer = FORMATS[path.parent.name]
         found = {"report": importer.report(file)._asdict(), "items": told(importer.read(file))}
     assert found == expected
+
+
+DAY = timedelta(days=1)
+_ZONES = st.sampled_from([UTC, timezone(timedelta(hours=-3, minutes=30)), ZoneInfo("UTC")])
+
+
+@given(st.datetimes(datetime.min + DAY, datetime.max - DAY, timezones=_ZONES))
+@example(datetime(2026, 9, 1, tzinfo=UTC))
+@example(datetime(2026, 9, 1, microsecond=120, tzinfo=UTC))
+def test_a_moment_is_stored_as_everywhere(moment: datetime) -> None:
+    assert stored(moment) == text_of(moment)
