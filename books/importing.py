@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -45,6 +45,8 @@ NAMED = 1_000
 MODELS = 50
 """Models without a price that are named."""
 Progress = Callable[[int], None]
+Ahead = tuple[str, Iterator[Batch]]
+"""What another process reads, and the rank that it gives to what it reads."""
 
 
 class Asked(NamedTuple):
@@ -71,13 +73,12 @@ def import_file(books: "Books", path: str, asked: Asked, by: str | None, progres
         raise TimeRefused(
             f"{time_text(asked.exported_at)} has not come yet: say when the file was exported, at the latest now"
         )
-    with _opened(path) as (stream, mtime, require_unchanged):
-        digest, size = _digest(stream)
-        file = File(writable(Path(path).name), stream)
-        with Packing(path, stream) as packing:
-            work = _Work(
-                file, digest, size, asked.exported_at or mtime, books.now(), asked, packing=packing, progress=progress
-            )
+    with _opened(path) as (stream, mtime, require_unchanged), Packing(path, stream) as packing:
+        file, exported = File(writable(Path(path).name), stream), asked.exported_at or mtime
+        importer = _importer_of(file, asked.format)
+        with _reading_ahead(importer, file, packing, as_text(exported)) as ahead:
+            work = _Work(file, importer, *_digest(stream), exported, books.now(), asked)
+            work.packing, work.ahead, work.progress = packing, ahead, progress
             return _done(books, work, by, require_unchanged)
 
 
@@ -89,7 +90,9 @@ def retry(books: "Books", kept: imports.Kept, by: str | None) -> Answer:
         asked = Asked(format=kept.format, cycle_id=kept.cycle_id)
         said = Report.whose(kept.report)
         at = from_text(kept.exported_at)
-        work = _Work(File(kept.name, unpacked), kept.sha256, kept.size, at, books.now(), asked, said=said)
+        file = File(kept.name, unpacked)
+        work = _Work(file, _importer_of(file, kept.format), kept.sha256, kept.size, at, books.now(), asked)
+        work.said = said
         return _done(books, work, by)
 
 
@@ -138,9 +141,35 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], datetime, Callable[[], None]
         raise Unavailable(f"{path} cannot be read ({error.strerror or error}): check the path") from error
 
 
+def _importer_of(file: File, format: str | None) -> ModuleType:
+    """The importer of a format, or the one that takes the file for its own."""
+    if format is not None:
+        if format not in FORMATS:
+            raise NotFound(f"there is no format '{format}' (there are: {', '.join(FORMATS)})", code="format")
+        return FORMATS[format]
+    found = recognised(file)
+    if not found:
+        raise PayloadRefused(f"{file.name} {why_unknown(file)}")
+    if len(found) > 1:
+        names = ", ".join(importer.NAME for importer in found)
+        raise PayloadRefused(f"{file.name} may be of several formats: say which with --format, of {names}")
+    return found[0]
+
+
+@contextmanager
+def _reading_ahead(importer: ModuleType, file: File, packing: Packing, exported: str) -> Iterator[Ahead | None]:
+    """A large file is read by another process from now on, while it is found out whether it is known."""
+    if file.size < LARGE:
+        yield None
+    else:
+        with read_ahead(importer, file, packing.opened_again(), exported) as found:
+            yield exported, found
+
+
 def _digest(stream: IO[bytes]) -> tuple[str, int]:
     """The SHA-256 of a file, and its size."""
     digest, size = sha256(), 0
+    stream.seek(0)
     while part := stream.read(PART):
         digest.update(part)
         size += len(part)
@@ -150,23 +179,24 @@ def _digest(stream: IO[bytes]) -> tuple[str, int]:
 class _Work:
     """The import of one file, done with the pen in hand."""
 
+    packing: Packing | None = None
+    ahead: Ahead | None = None
+    progress: Progress | None = None
+    said: tuple[str, str, str] | None = None
+    """Of a file that is read again there is nothing to pack, and it is known whose it was said to be."""
+
     def __init__(
         self,
         file: File,
+        importer: ModuleType,
         digest: str,
         size: int,
         exported_at: datetime,
         now: datetime,
         asked: Asked,
-        *,
-        packing: Packing | None = None,
-        progress: Progress | None = None,
-        said: tuple[str, str, str] | None = None,
     ) -> None:
-        self.file, self.digest, self.size = file, digest, size
+        self.file, self.importer, self.digest, self.size = file, importer, digest, size
         self.exported_at, self.now, self.asked = exported_at, now, asked
-        self.packing, self.progress, self.said = packing, progress, said
-        """Of a file that is read again there is nothing to pack, and it is known whose it was said to be."""
         self.is_said = False
         """Was it said whose money all of it is?"""
         self.counts = Counter[str]()
@@ -183,8 +213,7 @@ class _Work:
         self._prices: Prices | None = None
 
     def recognise(self) -> None:
-        """Find out of what format the file is, and what it is about."""
-        self.importer = self._importer()
+        """Find out what the file is about."""
         self.report = self._report(self.importer)
 
     def __call__(self, connection: Connection, hand: "Hand") -> Answer:
@@ -243,21 +272,6 @@ class _Work:
                 code="cycle-not-found",
             )
 
-    def _importer(self) -> ModuleType:
-        if self.asked.format is not None:
-            if self.asked.format not in FORMATS:
-                raise NotFound(
-                    f"there is no format '{self.asked.format}' (there are: {', '.join(FORMATS)})", code="format"
-                )
-            return FORMATS[self.asked.format]
-        found = recognised(self.file)
-        if not found:
-            raise PayloadRefused(f"{self.file.name} {why_unknown(self.file)}")
-        if len(found) > 1:
-            names = ", ".join(importer.NAME for importer in found)
-            raise PayloadRefused(f"{self.file.name} may be of several formats: say which with --format, of {names}")
-        return found[0]
-
     def _report(self, importer: ModuleType) -> Report:
         report = self._said(importer)
         name_of(report.money_of, "the provider")
@@ -288,7 +302,8 @@ class _Work:
 
     def _take_in(self, connection: Connection, hand: "Hand", importer: ModuleType, report: Report) -> None:
         exported = max(as_text(self.exported_at), *(file.exported_at for file in self.before), "")
-        with closing(self._batches(importer, exported)) as batches:
+        self._prices = _price_list() if report.estimate else None
+        with self._batches(importer, exported) as batches:
             for batch in batches:
                 self._note(connection, batch)
                 if batch.lines:
@@ -298,12 +313,16 @@ class _Work:
         if self.figures:
             self._note_figures(hand, report)
 
-    def _batches(self, importer: ModuleType, exported: str) -> Generator[Batch]:
-        if self.packing and self.size >= LARGE:
-            with self.packing.opened_again() as again:
-                yield from read_ahead(importer, self.file, again, exported)
+    @contextmanager
+    def _batches(self, importer: ModuleType, exported: str) -> Iterator[Iterator[Batch]]:
+        """What the file says; while the first of a large one is read, there is time to read the prices."""
+        if self.ahead and self.ahead[0] == exported:
+            if self._prices:
+                self._prices.load()
+            yield self.ahead[1]
         else:
-            yield from batches(importer, self.file, exported)
+            with closing(batches(importer, self.file, exported)) as found:
+                yield found
 
     def _note(self, connection: Connection, batch: Batch) -> None:
         """Take down what is not a line."""
@@ -319,8 +338,8 @@ class _Work:
         if self.is_said:
             lines = [line._replace(provider="") if line.provider else line for line in lines]
         self.providers |= {line.provider for line in lines}
-        if self._prices is None and report.estimate:
-            self._prices = _price_list(lines)
+        if report.estimate and self._prices is None:
+            _require_said(lines)
         order = c.ImportLines(
             **self._said_by(report),
             estimate=report.estimate,
@@ -426,16 +445,22 @@ def _has_no_price(line: Line) -> bool:
     return line.run is not None and line.usd is None
 
 
-def _price_list(lines: Iterable[Line]) -> "Prices | None":
-    """The list of prices, if it is there or needed: a call whose cost was said may move the day of one whose was not."""
+def _price_list() -> "Prices | None":
+    """The list of prices, if it is there."""
     from .pricing import Prices
 
     try:
-        return Prices() if any(line.run is not None for line in lines) else None
+        return Prices()
     except Unavailable:
-        if any(_has_no_price(line) for line in lines):
-            raise
         return None
+
+
+def _require_said(lines: Iterable[Line]) -> None:
+    """Refuse calls of which nobody says what they cost, where there is no list of prices."""
+    from .pricing import Prices
+
+    if any(_has_no_price(line) for line in lines):
+        Prices()
 
 
 def what_is_priced(line: Line) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
-from importlib.metadata import version
+from functools import cached_property, lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from math import inf
+from types import ModuleType
 from typing import NamedTuple
 
 from ..domain.errors import Unavailable
@@ -66,16 +67,24 @@ Counts = tuple[int, int, int, int]
 
 
 class Prices:
-    """The price list of `genai-prices`; asks once for each model and day."""
+    """The price list of `genai-prices`, read when a price is asked for; it is asked once for each model and day."""
 
     def __init__(self) -> None:
         try:
-            import genai_prices
-        except ImportError:
+            self.version = f"genai-prices {version('genai-prices')}"
+        except PackageNotFoundError:
             raise Unavailable("genai-prices is not installed: pip install 'mecris[import]'") from None
-        self._list = genai_prices
-        self.version = f"genai-prices {version('genai-prices')}"
         self._rates = lru_cache(10_000)(self._rates_of)
+
+    @cached_property
+    def _list(self) -> ModuleType:
+        import genai_prices
+
+        return genai_prices
+
+    def load(self) -> None:
+        """Read the list now, which takes as long as a hundred thousand prices, where there is time for it."""
+        _ = self._list
 
     def of(self, provider: str, line: Line) -> Decimal | None:
         """US dollars of a call, exact; None if that is not known of its model, or of the terms it was made on."""

@@ -38,32 +38,29 @@ def collecting_seldom() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def read_ahead(importer: ModuleType, file: File, again: IO[bytes], exported: str) -> Iterator[Batch]:
-    """What `batches` gives; `again` is the same file, opened once more for the other process."""
-    done = 0
-    with _reader(importer, file, again, exported) as pipe:
-        decode = msgspec.msgpack.Decoder(Batch).decode
-        while (length := pipe.read(LENGTH)) and (size := int.from_bytes(length)):
-            found = pipe.read(size)
-            if len(found) < size:
-                break
-            yield decode(found)
-            done += 1
-        is_whole = length == bytes(LENGTH)
-    if not is_whole:
-        yield from islice(batches(importer, file, exported), done, None)
-
-
 @contextmanager
-def _reader(importer: ModuleType, file: File, again: IO[bytes], exported: str) -> Iterator[IO[bytes]]:
-    """The end of the pipe from a process that reads; it is gone when this is over."""
+def read_ahead(importer: ModuleType, file: File, again: IO[bytes], exported: str) -> Iterator[Iterator[Batch]]:
+    """What `batches` gives; `again` is the same file, opened once more for the other process, which begins at once."""
     command = [sys.executable, "-P", "-m", __name__, importer.NAME, file.name, exported]
-    with subprocess.Popen(command, stdin=again, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with again, subprocess.Popen(command, stdin=again, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None  # it was asked for
         try:
-            yield process.stdout
+            yield _received(importer, file, exported, process.stdout)
         finally:
             process.kill()
+
+
+def _received(importer: ModuleType, file: File, exported: str, pipe: IO[bytes]) -> Iterator[Batch]:
+    done = 0
+    decode = msgspec.msgpack.Decoder(Batch).decode
+    while (length := pipe.read(LENGTH)) and (size := int.from_bytes(length)):
+        found = pipe.read(size)
+        if len(found) < size:
+            break
+        yield decode(found)
+        done += 1
+    if length != bytes(LENGTH):
+        yield from islice(batches(importer, file, exported), done, None)
 
 
 def main() -> None:

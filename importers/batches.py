@@ -1,6 +1,6 @@
 """What a file says, batch by batch: its lines as the books keep them, and what is to be taken down beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
     place: int = 0
 
 
-def batches(importer: ModuleType, file: File, exported: str) -> Iterator[Batch]:
+def batches(importer: ModuleType, file: File, exported: str) -> Generator[Batch]:
     """Everything that an importer reads; `exported` is the rank of this copy among equals."""
     batch = Batch([], [], [], [])
     for number, item in enumerate(_items(importer, file), 1):

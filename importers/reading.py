@@ -57,6 +57,11 @@ class File:
         """How far it was read."""
         return self._stream.tell()
 
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return self._stream.seek(0, io.SEEK_END)
+
     @cached_property
     def head(self) -> bytes:
         """Its beginning."""

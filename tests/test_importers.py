@@ -56,11 +56,10 @@ def test_a_sample_is_recognised_by_its_importer_alone_and_read_as_expected(path:
     assert found == expected
 
 
-DAY = timedelta(days=1)
 _ZONES = st.sampled_from([UTC, timezone(timedelta(hours=-3, minutes=30)), ZoneInfo("UTC")])
 
 
-@given(st.datetimes(datetime.min + DAY, datetime.max - DAY, timezones=_ZONES))
+@given(st.datetimes(timezones=_ZONES).filter(lambda moment: 1 < moment.year < 9999))
 @example(datetime(2026, 9, 1, tzinfo=UTC))
 @example(datetime(2026, 9, 1, microsecond=120, tzinfo=UTC))
 def test_a_moment_is_stored_as_everywhere(moment: datetime) -> None:
