@@ -13,6 +13,10 @@ from .waiting import Quiet
 
 _MADE = re.compile(r"\s*CREATE (TABLE|VIEW) main\.(\w+)")
 NUL, SIGN = "\0", "\N{SYMBOL FOR NULL}"
+_ROWS = re.compile(r"INSERT INTO (?P<table>\w+(?: \([\w, ]+\))?) VALUES \(\?(?:, ?\?)*\)")
+"""Rows, and nothing to be said of any: many of them are copied, which takes the server a fifth of the time."""
+COPIED = 20
+"""Rows from which that is quicker."""
 AT_ONCE, LARGE = 2_000, 4
 """Rows that are fetched together of a question with very many, and of parts of evidence, which may have a mebibyte each."""
 
@@ -33,6 +37,13 @@ def _writable(given: Any) -> Any:
     if not any(isinstance(value, str) and NUL in value for value in given):
         return given
     return [value.replace(NUL, SIGN) if isinstance(value, str) else value for value in given]
+
+
+def _copy(cursor: psycopg.Cursor[Any], table: str, rows: list[Any]) -> None:
+    """Write rows into a table, or into some columns of it."""
+    with cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 class Session:
@@ -77,7 +88,10 @@ class Session:
         try:
             if len(given) == 1:
                 return cursor.execute(translated(sql, self.here, self.live), given[0])
-            cursor.executemany(translated(sql, self.here, self.live), given)
+            if len(given) >= COPIED and (found := _ROWS.fullmatch(sql)):
+                _copy(cursor, found["table"], given)
+            else:
+                cursor.executemany(translated(sql, self.here, self.live), given)
         except psycopg.Error as error:
             raise self._told(error) from error
         return cursor
