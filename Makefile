@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := domain importers store store/postgres projections notifiers books servers servers/rest servers/mcp cli
 
-.PHONY: help demo test check fuzz simulate bench docs format clean
+.PHONY: help demo test coverage check fuzz simulate bench docs format clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,13 +23,16 @@ help: ## Show what can be made
 demo: .venv/installed ## Play the founding story on a scratch file
 	@$(BIN)/mecris demo
 
-test: check ## Lint, types, import rules, then every test with branch coverage, and those of the books again on PostgreSQL
+test: check ## Lint, types, import rules, then every test, and those of the books again on PostgreSQL
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q --store postgresql
+
+coverage: .venv/installed ## Run every test on SQLite and show which lines and branches none of them takes
 	$(BIN)/coverage erase
 	COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml" COVERAGE_FILE="$(CURDIR)/.coverage" \
-		$(BIN)/python -m pytest -n 2 --dist worksteal
+		$(BIN)/python -m pytest -n 2 --dist worksteal -q
 	$(BIN)/coverage combine --quiet || echo 'some coverage data was left by a killed process and could not be read'
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q --store postgresql
 
 check: .venv/installed ## Lint, types and import rules
 	$(BIN)/ruff format --check .

@@ -90,3 +90,15 @@ def test_a_failure_says_how_to_see_it_again_and_which_steps_are_enough() -> None
         assert run(0, "memory", few.steps) is not None
     assert f"again with: make simulate SEED=0 STORE=memory\n  enough are the steps {few.steps[0]}" in str(few)
     assert str(failure).startswith(f"seed 0 fails at step {failure.step} (memory): an answer")
+
+
+@pytest.mark.parametrize(("rule", "code"), [([], 0), (["--broken", "a key is not kept"], 1)])
+def test_many_seeds_are_run_by_the_command_with_a_rule_broken_or_not(rule: list[str], code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "simulation", "--seeds", "2", "--steps", "10", *rule],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    said = "an idempotency key is forgotten" if rule else "2 seeds of 10 steps hold every law"
+    assert (done.returncode, said in done.stdout) == (code, True), done.stderr

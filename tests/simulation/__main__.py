@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from time import perf_counter
 
@@ -18,8 +18,7 @@ CHUNK = 20
 def main() -> int:
     """0 if every law held."""
     said = _arguments()
-    with broken(said.broken) if said.broken else nullcontext():
-        return _one(said) if said.seed is not None else _many(said)
+    return _one(said) if said.seed is not None else _many(said)
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,14 +33,20 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _rules(name: str | None) -> AbstractContextManager[None]:
+    """The rules as they are, or one of them broken, in the process that runs seeds: a rule that is broken has no source to break."""
+    return broken(name) if name else nullcontext()
+
+
 def _one(said: argparse.Namespace) -> int:
     steps = [int(step) for step in said.only.split(",")] if said.only else range(said.steps)
-    for store in [said.store] if said.store else STORES:
-        failure = run(said.seed, store, steps)
-        if failure:
-            print(failure if said.only else shrunk(failure))
-            return 1
-        print(f"seed {said.seed} holds every law ({store})")
+    with _rules(said.broken):
+        for store in [said.store] if said.store else STORES:
+            failure = run(said.seed, store, steps)
+            if failure:
+                print(failure if said.only else shrunk(failure))
+                return 1
+            print(f"seed {said.seed} holds every law ({store})")
     return 0
 
 
@@ -64,7 +69,7 @@ def _many(said: argparse.Namespace) -> int:
 
 
 def _chunk(stores: list[str], steps: int, name: str | None, seeds: range) -> Failure | None:
-    with broken(name) if name else nullcontext():
+    with _rules(name):
         failure = first_failure(seeds, stores, steps)
         return shrunk(failure) if failure else None
 
