@@ -18,7 +18,7 @@ from ..domain.ids import source_id
 from ..domain.money import EXACT, dollars
 from ..domain.period import time_text
 from ..domain.tie_out import Source
-from ..importers import litellm
+from ..importers.formats import SECOND_HAND
 from ..projections import follow, imports, ledger
 from ..projections.ledger import AsOf, Stood
 from ..store import positions
@@ -93,8 +93,7 @@ class Saying(NamedTuple):
     @property
     def place(self) -> tuple[bool, bool, bool, str]:
         """Its place among those that see the same money: the first is counted."""
-        is_a_proxys = bool(self.report.share) or self.report.source == litellm.SOURCE
-        return self.report.estimate, not self.is_whole, is_a_proxys, self.report.name
+        return self.report.estimate, not self.is_whole, self.file.format in SECOND_HAND, self.report.name
 
 
 class Desk(NamedTuple):

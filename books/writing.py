@@ -38,8 +38,6 @@ class Given(NamedTuple):
     by: str | None = None
 
 
-OPENS = (c.OpenCycle, c.ReopenCycle)
-"""Orders after which a cycle takes in what was imported before."""
 Hand = Callable[[c.Command], Answer]
 """Takes an order while the pen is held."""
 
@@ -66,7 +64,7 @@ class Writer:
         _require_key(given.key)
         with self._turn:
             try:
-                if not isinstance(given.order, OPENS):
+                if not given.order.opens:
                     return self._at_first_attempt(given)
             except (Unsure, Refused, Stale):
                 pass
@@ -175,7 +173,7 @@ class Writer:
         if changed:
             answer["position"] = self.log.append(connection, changed, as_text(stamp.recorded_at))
             self._last = stamp.recorded_at
-            if isinstance(given.order, OPENS):
+            if given.order.opens:
                 self._tell_imported(connection, answer, given, read)
         else:
             answer["position"] = positions.head(connection).position

@@ -32,17 +32,20 @@ class Command(BaseModel):
     """An order. `name` is what it is called in the books' memory of idempotency keys.
 
     `aside` are fields that say how it may be done and not what: the same order under the same key may differ in them.
+    One that `opens` a cycle is followed, in the same write, by what was imported for its days before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
     name: ClassVar[str]
     aside: ClassVar[frozenset[str]] = frozenset()
+    opens: ClassVar[bool] = False
 
 
 class OpenCycle(Command):
     """Open a budgeting period. Days are inclusive; `target_usd` is not negative; what is left of `roll_over_from` comes on top."""
 
     name: ClassVar[str] = "open-cycle"
+    opens: ClassVar[bool] = True
     start_date: When
     end_date: When
     target_usd: Usd
@@ -153,6 +156,7 @@ class ReopenCycle(CycleCommand):
     """Let a closed cycle take statements again."""
 
     name: ClassVar[str] = "reopen-cycle"
+    opens: ClassVar[bool] = True
     reason: str
 
 

@@ -43,6 +43,8 @@ FORMATS: Mapping[str, ModuleType] = {
     )
 }
 """Each importer by the name of its format."""
+SECOND_HAND = frozenset((litellm.NAME,))
+"""Formats in which somebody between says what calls of a provider cost: what the provider says itself is right before it."""
 
 
 def recognised(file: File) -> list[ModuleType]:
