@@ -51,10 +51,11 @@ _LINE = "key, rank, begins, ends, usd, run, model, input_tokens, output_tokens, 
 Moves = dict[tuple[str, str, str], list[str]]
 """Amounts by the provider, start and end of their bucket; those of calls are summed up by quarters of an hour, without a start."""
 
-_PUT = f"""
-INSERT INTO import_line VALUES ({", ".join("?" * 16)}) ON CONFLICT (report, key) DO UPDATE SET {
-    ", ".join(f"{name} = excluded.{name}" for name in (*_LINE.split(", ")[1:], "position"))
-}"""
+_NEW = f"INSERT INTO import_line VALUES ({', '.join('?' * 16)})"
+_AGAIN = (
+    f"UPDATE import_line SET {', '.join(f'{name} = ?' for name in (*_LINE.split(', ')[1:], 'position'))} "
+    "WHERE report = ? AND key = ?"
+)
 
 
 class Fold:
@@ -107,7 +108,7 @@ class Fold:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
         report = self._report(position, event)
         restated, confirmed = event.get("restated", ()), event.get("confirmed", ())
-        lines = event["lines"] + [line[:12] for line in restated] if restated else event["lines"]
+        new, lines = len(event["lines"]), event["lines"] + [line[:12] for line in restated]
         providers = event.get("whose") or [""] * len(lines)
         come, gone = Moves(), Moves()
         for line, provider in zip(lines, providers, strict=True):
@@ -119,13 +120,12 @@ class Fold:
                 gone.setdefault((stood[key].provider, start if run is None else "", end), []).append(usd)
         self._reprice(report, position, event.get("repriced", ()), come, gone)
         terms = dict(event.get("terms", ()))
-        self.connection.executemany(
-            _PUT,
-            [
-                (report, *line, terms.get(line[0], "") if terms else "", provider, position)
-                for line, provider in zip(lines, providers, strict=True)
-            ],
-        )
+        rows = [
+            (report, *line, terms.get(line[0], "") if terms else "", provider, position)
+            for line, provider in zip(lines, providers, strict=True)
+        ]
+        self.connection.executemany(_NEW, rows[:new])
+        self.connection.executemany(_AGAIN, [(*row[2:], *row[:2]) for row in rows[new:]])
         self.connection.executemany(
             "UPDATE import_line SET rank = ?, position = ? WHERE report = ? AND key = ?",
             [(rank, position, report, key) for key, rank in confirmed],
