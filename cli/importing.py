@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -17,6 +19,7 @@ from . import show
 from .common import JSON, asked_as_of, books, tell, write_json
 from .exits import FAULT, WORDS, exit_of
 
+STANDARD_INPUT = Path("-")
 QUARANTINED = 1
 SHOWN = 5
 """Unreadable lines that a summary names."""
@@ -53,7 +56,7 @@ def import_(
 ) -> int:
     """Record what files say: exports, logs, saved pages. The same file again records nothing.
 
-    A folder stands for the files in it and below. Lines that cannot be read are kept aside with their reason, and end the command
+    A folder stands for the files in it and below, and - for the standard input. Lines that cannot be read are kept aside with their reason, and end the command
     with exit code 1; the rest of their file counts.
     """
     if bool(files) == bool(watch):
@@ -68,10 +71,24 @@ def import_(
         from .watching import watch as watched
 
         return watched(opened, watch, how, as_json)
-    found = list(_below(files))
-    if not found:
-        tell(f"there are no files in {', '.join(map(str, files))}")
-    return each(opened, found, how, as_json)
+    with _received(files) as named:
+        found = list(_below(named))
+        if not found:
+            tell(f"there are no files in {', '.join(map(str, files))}")
+        return each(opened, found, how, as_json)
+
+
+@contextmanager
+def _received(paths: tuple[Path, ...]) -> Iterator[tuple[Path, ...]]:
+    """The same paths; what comes through the standard input is put into a file, since it is read more than once."""
+    if STANDARD_INPUT not in paths:
+        yield paths
+        return
+    with TemporaryDirectory(prefix="mecris-") as folder:
+        path = Path(folder, "stdin")
+        with path.open("wb") as taken:
+            copyfileobj(sys.stdin.buffer, taken)
+        yield tuple(path if given == STANDARD_INPUT else given for given in paths)
 
 
 def _below(paths: tuple[Path, ...]) -> Iterator[Path]:

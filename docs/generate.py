@@ -28,6 +28,7 @@ from mecris.domain.health import Limits
 from mecris.domain.lines import Line
 from mecris.domain.money import plain
 from mecris.domain.old_shapes import OLD
+from mecris.domain.period import as_text
 from mecris.notifiers.delivery import Patience
 from mecris.projections.follow import VIEWS
 from mecris.servers.rest.app import application
@@ -548,7 +549,11 @@ def _story() -> list[c.Command]:
             exported_at=_NOON,
             lines=(
                 Line(
-                    "2025-09-01|tokens", f"|{_NOON.isoformat()}", _NOON, _NOON + timedelta(hours=12), Decimal("1.2378")
+                    "2025-09-01|tokens",
+                    f"|{as_text(_NOON)}",
+                    as_text(_NOON),
+                    as_text(_NOON + timedelta(hours=12)),
+                    "1.2378",
                 ),
             ),
         ),

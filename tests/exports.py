@@ -102,7 +102,7 @@ def jsonl(*lines: Any) -> bytes:
     return b"\n".join(json.dumps(line).encode() for line in lines) + b"\n"
 
 
-def mecris(path: Path, *words: str) -> tuple[int, str, str]:
+def mecris(path: Path, *words: str, input: str | None = None) -> tuple[int, str, str]:
     command = [sys.executable, "-m", "mecris.cli", "--books", str(path), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, input=input)
     return done.returncode, done.stdout, done.stderr

@@ -107,6 +107,15 @@ def test_a_folder_whose_cycles_cannot_be_told_is_kept_and_that_is_said(tmp_path:
     assert "recorded 1 reading, in cycle 1" in mecris(path, "import", *logs)[1]
 
 
+def test_what_comes_through_the_standard_input_is_a_file_like_any_other(books: Books, tmp_path: Path) -> None:
+    table = csv("2025-09-01,1.5,,claude,bill,manual").decode()
+    told = [mecris(tmp_path / "books.db", "import", "-", "--exported-at", "2025-09-02", input=table) for _ in range(2)]
+    assert [code for code, _, _ in told] == [0, 0]
+    assert told[0][1] == "stdin: csv, 'bill' of claude; recorded 1 new line, 1 reading, in cycle 1\n"
+    assert told[1][1] == "stdin: nothing new\n"
+    assert books.status(1)["totals"]["manual_usd"] == Decimal("1.5")
+
+
 def test_the_exit_code_tells_of_lines_that_could_not_be_read(tmp_path: Path, put: Put) -> None:
     path = tmp_path / "books.db"
     mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
