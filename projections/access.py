@@ -24,6 +24,8 @@ class Fold:
     def flush(self) -> None:
         """Nothing waits: tokens are few."""
 
+    finish = flush
+
     def created(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """A token was made."""
         facts = (event["name"], event["scope"], event["handle"], event.get("expires_at"))

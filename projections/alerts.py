@@ -39,6 +39,8 @@ class Fold:
     def flush(self) -> None:
         """Nothing waits: alerts are rare."""
 
+    finish = flush
+
     def raised(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Something was over its threshold."""
         self.connection.execute(

@@ -120,7 +120,10 @@ def _digest(payload: str) -> str:
 
 
 class Fold:
-    """Takes events into the tables. Readings wait in memory until the next flush; the rest is rare and written at once."""
+    """Takes events into the tables. Readings wait in memory until the next flush, and what a source says until the end.
+
+    The rest is rare and written at once.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -246,7 +249,6 @@ class Fold:
 
     def budget_adjusted(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """A top-up or correction: it moves what balances without a credit of their own amount to."""
-        self.flush()
         cycle = cycle_of(aggregate)
         self.connection.execute(
             "INSERT INTO budget_adjustment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -337,7 +339,7 @@ class Fold:
         )
 
     def flush(self) -> None:
-        """Write the readings that wait, and what their sources say now."""
+        """Write the readings that wait. Payloads do not wait with their sources: they are large, and the log has them."""
         marks = ", ".join("?" * 8)
         self.connection.executemany(f"INSERT INTO budget_reading ({_AMOUNT}) VALUES ({marks})", self.amounts)
         self.connection.executemany(
@@ -345,11 +347,23 @@ class Fold:
         )
         self.amounts.clear()
         self.balances.clear()
+        if len(self.sources) > SOURCES_IN_MEMORY:
+            self._settle()
+            self.sources.clear()
+        for id in self.changed:
+            source = self.sources[id]
+            if source.said is not None and "payload" in source.said:
+                source.said = None
+
+    def finish(self) -> None:
+        """Write what waits, and what the sources say in the end."""
+        self.flush()
+        self._settle()
+
+    def _settle(self) -> None:
         for id in self.changed:
             self._update(self.sources[id])
         self.changed.clear()
-        if len(self.sources) > SOURCES_IN_MEMORY:
-            self.sources.clear()
 
     def _update(self, source: _Source) -> None:
         """Say in `budget_source` what the source says now."""
@@ -370,7 +384,7 @@ class Fold:
                 source.id,
             ),
         )
-        source.said = None  # payloads are large, and the log has them
+        source.said = None
 
     def _said(self, source: _Source) -> dict[str, Any]:
         if source.said is not None:

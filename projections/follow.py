@@ -27,7 +27,7 @@ if (
     from typing import Protocol
 
     class Fold(Protocol):
-        """A fold at work: takes events one by one, and writes what it has at each flush."""
+        """A fold at work: takes events one by one, writes what it has at each flush, and what only the end tells at the end."""
 
         @property
         def handlers(self) -> Mapping[str, Handler]:
@@ -35,6 +35,9 @@ if (
 
         def flush(self) -> None:
             """Write what was taken in."""
+
+        def finish(self) -> None:
+            """Write what was taken in, as it is in the end."""
 
 
 class View:
@@ -154,9 +157,15 @@ def fold(connection: Connection, views: Sequence[View], start: int, progress: Pr
                 handler(position, aggregate, fields)
             since += 1
             if since == BATCH:
-                _flush(folds, since, progress)
+                for each in folds:
+                    each.flush()
+                if progress:
+                    progress(since)
                 since = 0
-        _flush(folds, since, progress)
+        for each in folds:
+            each.finish()
+        if progress and since:
+            progress(since)
     except (MecrisError, *FAILED):
         raise
     except Exception as error:  # whatever a changed event may lead to, it is told as that
@@ -173,10 +182,3 @@ def fold(connection: Connection, views: Sequence[View], start: int, progress: Pr
 
 def _known(views: Sequence[View], folds: Sequence["Fold"]) -> set[str]:
     return {topic for view, f in zip(views, folds, strict=True) for topic in (*view.ignores, *f.handlers)}
-
-
-def _flush(folds: Sequence["Fold"], taken_in: int, progress: Progress | None) -> None:
-    for f in folds:
-        f.flush()
-    if progress and taken_in:
-        progress(taken_in)

@@ -73,6 +73,8 @@ class Fold:
     def flush(self) -> None:
         """Nothing waits: an event of many lines is a batch of its own."""
 
+    finish = flush
+
     def filed(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """A file was kept; the same file again, read by a newer importer, is a row of its own."""
         get = event.get

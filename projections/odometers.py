@@ -46,6 +46,8 @@ class Fold:
     def flush(self) -> None:
         """Nothing waits: people read counters now and then."""
 
+    finish = flush
+
     def read(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """A reading; a correction says by how much the month changed, and why."""
         self.connection.execute(

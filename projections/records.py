@@ -90,6 +90,8 @@ class Fold:
         self.records.clear()
         self.pairs.clear()
 
+    finish = flush
+
 
 def _percent(figures: Mapping[str, str]) -> str:
     percent = percent_of(Decimal(figures["diff_usd"]), Decimal(figures["base_usd"]))

@@ -69,6 +69,8 @@ class Fold:
     def flush(self) -> None:
         """Nothing waits: an event of many dispatches is a batch of its own."""
 
+    finish = flush
+
     def dispatches_recorded(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """New figures of some dispatches."""
         run = self._run(event["run_id"], position)
