@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # `tests` is no package: laws and machine share `strategies`
-from postgres import Postgres  # it lies there too
+from postgres import SCRATCH, Postgres  # it lies there too
 
 SERVER = pytest.StashKey[Postgres]()
 
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite: about files, and what SQLite makes of them")
     config.addinivalue_line("markers", "own_store: these bring the store they are about, so they run once")
     if config.getoption("--store") == "postgresql" and not hasattr(config, "workerinput"):
-        config.stash[SERVER] = server = Postgres.start()
+        config.stash[SERVER] = server = Postgres.start(SCRATCH)
         os.environ["MECRIS_TEST_POSTGRESQL"] = server.url
         here = str(Path(__file__).parent / "everywhere")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))

@@ -17,6 +17,10 @@ import psycopg
 
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 """For tests of what is said, not of what survives a fall of the machine."""
+SCRATCH = FAST | {
+    "autovacuum": "off", "checkpoint_timeout": "1h", "jit": "off", "max_wal_senders": "0", "max_wal_size": "4GB", "wal_level": "minimal",
+}  # fmt: skip
+"""For a server that is thrown away after some thousand small books: nobody looks after its tables."""
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 
 
