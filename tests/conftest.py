@@ -8,7 +8,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # `tests` is no package: laws and machine share `strategies`
+from exports import books, put  # noqa: F401  # fixtures, where a module has none of its own by these names
 from postgres import SCRATCH, Postgres  # it lies there too
+from served import boss, client, reader, server  # noqa: F401
+from team import granted, place, postgres  # noqa: F401
 
 SERVER = pytest.StashKey[Postgres]()
 

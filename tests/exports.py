@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from clocks import Clock
 
 from mecris.books import Books
@@ -36,6 +37,18 @@ def september(path: Path) -> Books:
     books = Books.open(path, recorded_by="ada", clock=Clock(NOW))
     books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=100))
     return books
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    """Books with September open."""
+    return september(tmp_path / "books.db")
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    """Writes a file that was exported at some time."""
+    return putting(tmp_path)
 
 
 def cost_report(days: dict[int, str], *, more: bool = False, description: str = "tokens") -> bytes:

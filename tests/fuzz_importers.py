@@ -1,6 +1,6 @@
 """Every importer, and the whole way of a file into books, against inputs that nobody wrote: `make fuzz`.
 
-A crash it finds becomes a test in `test_imports`.
+A crash it finds becomes a test in `test_import_refusals`.
 """
 
 import sys

@@ -14,6 +14,7 @@ from time import sleep
 from typing import Any
 
 import httpx
+import pytest
 
 from mecris.books import Books
 
@@ -107,3 +108,62 @@ def said(client: httpx.Client, cycle: int, name: str, kind: str, **more: Any) ->
     answer = client.post("/budget/source", json=body)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the code of a problem document, which is whole."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    told = answer.json()
+    assert told["status"] == answer.status_code
+    assert told["type"] == f"urn:mecris:problem:{told['code']}"
+    assert told["request_id"] == answer.headers["x-request-id"]
+    assert told["title"]
+    assert len(told["detail"]) > 10
+    assert "Traceback" not in answer.text
+    return answer.status_code, told["code"]
+
+
+def done(client: httpx.Client, location: str) -> dict[str, Any]:
+    """A job when it has come to its end."""
+    for _ in range(200):
+        job: dict[str, Any] = client.get(location).json()
+        if job["finished_at"]:
+            return job
+        sleep(0.05)
+    raise AssertionError(job)
+
+
+def events_of(lines: Iterator[str], count: int) -> list[dict[str, Any]]:
+    """The next events of a stream."""
+    found: list[dict[str, Any]] = []
+    for line in lines:
+        if line.startswith("data: "):
+            found.append(json.loads(line.removeprefix("data: ")))
+        if len(found) == count:
+            break
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the tests of a module; each opens cycles of its own."""
+    with serving(tmp_path_factory.mktemp("rest") / "books.db") as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def reader(server: Server) -> Iterator[httpx.Client]:
+    with server.client("read") as client:
+        yield client
+
+
+@pytest.fixture
+def boss(server: Server) -> Iterator[httpx.Client]:
+    with server.client("admin") as client:
+        yield client

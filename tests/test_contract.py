@@ -14,7 +14,7 @@ pytestmark = pytest.mark.sqlite
 
 HERE = Path(__file__).parent
 ENDLESS = "/audit/events/stream"
-"""A stream has no end, so no answer of it can be held against the description; `test_rest` follows it."""
+"""A stream has no end, so no answer of it can be held against the description; `test_rest_log` follows it."""
 
 
 def test_every_answer_is_as_it_is_described_whatever_is_asked(tmp_path: Path) -> None:

@@ -9,33 +9,11 @@ from pathlib import Path
 from time import sleep
 
 import pytest
-from exports import (
-    Put,
-    claude_line,
-    cost_report,
-    csv,
-    jsonl,
-    mecris,
-    putting,
-    september,
-)
+from exports import Put, claude_line, cost_report, csv, jsonl, mecris, september
 
 from mecris.books import Books, importing
 from mecris.domain import commands as c
 from mecris.domain.errors import MecrisError, PayloadRefused, Unavailable
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> Books:
-    """Books with September open."""
-    return september(tmp_path / "books.db")
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Put:
-    """Writes a file that was exported at some time."""
-    return putting(tmp_path)
-
 
 # -- by the command line -----------------------------------------------------------------------------------------
 

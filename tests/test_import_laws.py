@@ -1,26 +1,14 @@
 """Laws of imports: what is on record follows from the set of files, not from their order, their cuts or their repetitions."""
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from clocks import Clock
-from exports import (
-    SAMPLES,
-    Put,
-    claude_line,
-    cost_report,
-    csv,
-    jsonl,
-    putting,
-    readings,
-    september,
-)
+from exports import SAMPLES, claude_line, cost_report, csv, jsonl, putting, readings, september
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,19 +17,6 @@ from mecris.domain import commands as c
 from mecris.domain.errors import MecrisError
 from mecris.domain.lines import Line, better, changed_by
 from mecris.domain.period import end_of_quarter
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> Books:
-    """Books with September open."""
-    return september(tmp_path / "books.db")
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Put:
-    """Writes a file that was exported at some time."""
-    return putting(tmp_path)
-
 
 STARTS = ["2025-09-01T00:00:00.000000Z", "2025-09-02T00:00:00.000000Z"]
 QUARTERS = [end_of_quarter(start) for start in STARTS]
@@ -107,13 +82,7 @@ def test_files_in_any_order_and_repeated_end_in_the_same_status(
     tmp_path_factory: pytest.TempPathFactory, files: list[tuple[str, bytes, str]], chance: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("law")
-    paths = []
-    for name, content, exported in files:
-        path = folder / name
-        path.write_bytes(content)
-        moment = datetime.fromisoformat(exported).timestamp()
-        os.utime(path, (moment, moment))
-        paths.append(path)
+    paths = [putting(folder)(*file) for file in files]
     shuffled = [*paths, *chance.choices(paths, k=2)]
     chance.shuffle(shuffled)
 
@@ -231,9 +200,7 @@ def test_files_of_all_formats_in_any_order_end_in_the_same_books(
             )
             books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2026-12-31", target_usd=100))
             for file in order:
-                path = folder / file.name
-                path.write_bytes(file.content)
-                os.utime(path, (datetime.fromisoformat(file.exported).timestamp(),) * 2)
+                path = putting(folder)(file.name, file.content, file.exported)
                 with suppress(MecrisError):
                     books.import_file(path, **file.how)
             assert books.replay().differences == 0
@@ -272,9 +239,7 @@ def test_a_log_in_parts_says_what_the_whole_does(
         with september(folder / name) as books:
             books.handle(c.OpenCycle(start_date="2025-10-01", end_date="2025-10-31", target_usd=1))
             for number, part in enumerate(parts):
-                path = folder / f"{name}{number}.jsonl"
-                path.write_bytes(jsonl(*part))
-                os.utime(path, (datetime(2025, 9, 11, tzinfo=UTC).timestamp(),) * 2)
+                path = putting(folder)(f"{name}{number}.jsonl", jsonl(*part), "2025-09-11T00:00:00Z")
                 books.import_file(path, format="claude-code")
             return all_there_is(books)[:-1]
 

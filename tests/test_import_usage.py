@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from clocks import Clock
-from exports import NOW, Put, both_ways, claude_line, cost_report, jsonl, mecris, putting, readings, september
+from exports import NOW, Put, both_ways, claude_line, cost_report, jsonl, mecris, readings, september
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,18 +18,6 @@ from mecris.domain import commands as c
 from mecris.domain.lines import Line, changed_by
 from mecris.domain.period import MOMENT, as_text, from_text, time_text
 from mecris.domain.terms import Terms
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> Books:
-    """Books with September open."""
-    return september(tmp_path / "books.db")
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Put:
-    """Writes a file that was exported at some time."""
-    return putting(tmp_path)
 
 
 def test_a_session_log_becomes_dispatches_and_an_estimate_that_says_so(books: Books, put: Put) -> None:
