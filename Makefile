@@ -1,4 +1,4 @@
-# Everything sets itself up: `make demo` needs Python 3.11+ and make, nothing else; `make test` needs curl too.
+# Everything sets itself up: `make demo` and `make test` need Python 3.11+ and make, nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := domain importers store store/postgres projections notifiers books servers servers/rest servers/mcp cli
