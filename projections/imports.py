@@ -123,9 +123,9 @@ class Fold:
         self._reprice(report, position, event.get("repriced", ()), come, gone)
         terms = dict(event.get("terms", ()))
         rows = [
-            (report, *line, terms.get(line[0], "") if terms else "", provider, position)
+            (report, *line[:11], int(line[11]), terms.get(line[0], "") if terms else "", provider, position)
             for line, provider in zip(lines, providers, strict=True)
-        ]
+        ]  # SQLite's module takes long to bind a bool, as it does for None
         self.connection.executemany(_NEW, rows[:new])
         self.connection.executemany(_AGAIN, [(*row[2:], *row[:2]) for row in rows[new:]])
         self.connection.executemany(

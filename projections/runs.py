@@ -55,6 +55,15 @@ IGNORES = (
 )
 
 
+_SAID = (
+    f"INSERT INTO cost_dispatch (run, dispatch_id, position, {_FIGURES}, model, running) VALUES ({', '.join('?' * 9)})"
+)
+_STATED = (
+    f"INSERT INTO cost_dispatch (run, dispatch_id, position, {_FIGURES}, input_stated, model, running) "
+    f"VALUES ({', '.join('?' * 10)})"
+)
+
+
 class Fold:
     """Takes what runs report and are billed into the tables, event by event."""
 
@@ -121,10 +130,11 @@ class Fold:
                 [(position, run, stood.id, stood.position) for stood in was],
             )
             said = [_named_still(row, known.get(row[0])) for row in said]
-        self.connection.executemany(
-            "INSERT INTO cost_dispatch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [(run, row[0], position, *row[1:]) for row in said],
-        )
+        for put, rows in (
+            (_SAID, [(run, row[0], position, *row[1:5], *row[6:]) for row in said if row[5] is None]),
+            (_STATED, [(run, row[0], position, *row[1:]) for row in said if row[5] is not None]),
+        ):  # most name no input of their own, and it takes SQLite's module long to bind a None
+            self.connection.executemany(put, rows)
         tokens = before.tokens.plus(sum_of([row[1:5] for row in said])).plus(
             sum_of([stood.tokens for stood in was]), -1
         )
