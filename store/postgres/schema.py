@@ -70,7 +70,8 @@ SELECT nspname FROM pg_namespace n WHERE nspname IN (?, ?) AND (
     NOT pg_has_role(nspowner, 'USAGE') OR has_schema_privilege('public', n.oid, 'CREATE') OR EXISTS (
         SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = n.oid AND deptype = 'n'))"""
 """Schemas that belong to others, that hold something, or that everybody may put something into."""
-_OWNER = "SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE nspname = ?"
+_OWNER = """
+SELECT quote_ident(pg_get_userbyid(nspowner)), pg_get_userbyid(nspowner) = current_user FROM pg_namespace WHERE nspname = ?"""
 _KEEPER = """
 SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace, pg_class log
 WHERE log.oid = ?::regclass AND nspname = ? AND nspowner <> relowner"""
@@ -171,7 +172,9 @@ def _grants(address: Address, role: str) -> Iterator[str]:
 def adopt(session: Session, address: Address) -> None:
     """Give the read models that a transaction made to the owner of their schema: they are remade by whoever serves the books."""
     session.execute(f"SET LOCAL search_path = {address.log}")
-    (to,) = session.execute(_OWNER, (address.views,)).fetchone()
+    to, is_mine = session.execute(_OWNER, (address.views,)).fetchone()
+    if is_mine:
+        return
     for name, what in session.made.items():
         session.execute(f"ALTER {what} IF EXISTS {address.views}.{name} OWNER TO {to}")
 
