@@ -106,6 +106,47 @@ def test_a_reading_without_a_stated_time_was_measured_when_the_real_clock_says(b
     assert (last["measured_at"], last["recorded_at"]) == ("2025-09-10T09:30:00Z", "2025-09-10T10:00:00Z")
 
 
+def test_the_books_know_which_statement_is_identical(books: Books, clock: Clock) -> None:
+    do(books, clock, ("08:00:00", opened()), ("09:00:00", metered("1")))
+    (stated,) = do(books, clock, ("09:01:00", metered("1", at("09:00:00"))))
+    assert stated["recorded"], "what was said without a time is another statement"
+    (again,) = do(books, clock, ("09:02:00", metered("1", at("09:00:00"))))
+    assert not again["recorded"]
+    do(books, clock, ("09:03:00", RetractReading(cycle_id=1, reading=2, reason="a slip")))
+    (anew,) = do(books, clock, ("09:04:00", metered("1", at("09:00:00"))))
+    assert anew["recorded"], "what was retracted may be said again"
+
+
+def test_of_readings_at_one_time_the_later_recorded_is_the_first_in_the_books_too(books: Books, clock: Clock) -> None:
+    do(books, clock, ("08:00:00", opened()), ("08:01:00", looked("5")))
+    do(books, clock, ("10:00:00", metered("1", at("09:00:00"))), ("10:01:00", metered("2", at("09:00:00"))))
+    (pair,) = books.discrepancies(1)["details"]
+    assert pair["source_a"]["amount_usd"] == 2
+
+
+def test_a_reading_without_a_stated_time_counts_for_a_look_up_to_five_minutes_before_it(
+    books: Books, clock: Clock
+) -> None:
+    do(books, clock, ("08:00:00", opened()), ("08:01:00", metered("1")), ("09:00:00", looked("5")))
+    do(books, clock, ("09:05:00", metered("2")), ("09:05:01", metered("3")))
+    assert books.status(1)["tie_out"]["unexplained_usd"] == 3
+
+
+def test_a_withdrawal_is_held_against_balances_from_its_moment_on(books: Books, clock: Clock) -> None:
+    def balance(source: str, left: int, of: int | None = None) -> RecordSource:
+        return RecordSource(cycle_id=1, source=source, type="manual", balance=left, credit=of)
+
+    def withdrawn(when: str) -> AdjustBudget:
+        return AdjustBudget(cycle_id=1, amount_usd=-6, reason="a refund", at=at(when))
+
+    do(books, clock, ("08:00:00", opened(target=20)), ("09:00:00", balance("console", 15)))
+    do(books, clock, ("09:30:00", balance("prepaid", 19, of=50)))
+    with pytest.raises(RuleRefused, match="'console' said"):
+        do(books, clock, ("10:00:00", withdrawn("09:00:00")))
+    (answer,) = do(books, clock, ("10:00:00", withdrawn("09:00:01")))
+    assert answer["budget_usd"] == 14, "a balance with a credit of its own is not asked"
+
+
 def test_a_reading_is_in_the_future_by_the_real_clock_not_by_the_log(books: Books, clock: Clock) -> None:
     do(books, clock, ("09:00:00", opened()), ("10:00:00", metered("1")))
     with pytest.raises(TimeRefused, match="has not come yet"):
