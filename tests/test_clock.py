@@ -288,11 +288,30 @@ def test_a_retraction_and_a_reversal_do_not_change_what_was_known_before(books: 
     assert [row["retracted"] for row in books.sources(1, history=True, as_of=3)] == [False, False]
 
 
+@pytest.mark.parametrize(
+    ("now", "state", "days_left"),
+    [
+        ("2025-08-05T23:59:59", "upcoming", 56),
+        ("2025-08-06T00:00:00", "open", 55),
+        ("2025-09-30T23:59:59", "open", 0),
+        ("2025-10-01T00:00:00", "ended", 0),
+    ],
+)
+def test_a_cycle_is_open_from_its_first_day_to_the_end_of_its_last(
+    books: Books, clock: Clock, now: str, state: str, days_left: int
+) -> None:
+    do(books, clock, ("2025-08-01T09:00:00", opened()))
+    clock.now = at(now)
+    told = books.status(1)["cycle"]
+    assert (told["state"], told["days_left"]) == (state, days_left)
+
+
 def test_days_left_and_state_are_those_of_then(books: Books, clock: Clock) -> None:
     do(books, clock, ("09:00:00", opened()), ("2025-10-02T00:00:00", metered("1")))
     assert books.status(1)["cycle"]["state"] == "ended"
-    then = books.status(1, as_of="2025-09-28T12:00:00Z")["cycle"]
-    assert (then["state"], then["days_left"]) == ("open", 2)
+    for time in ("as_of", "measured_by"):
+        then = books.status(1, **{time: "2025-09-28T12:00:00Z"})["cycle"]
+        assert (then["state"], then["days_left"]) == ("open", 2)
 
 
 # -- days in the cycle's zone -------------------------------------------------------------------------------------
@@ -499,6 +518,7 @@ def test_asking_at_a_time_about_a_cycle_that_never_was_is_not_found(founding: Bo
 
 def test_without_a_cycle_the_one_that_today_falls_in_is_asked_about(books: Books, clock: Clock) -> None:
     do(books, clock, ("2025-08-06T00:00:00", opened()))
+    assert books.status()["cycle"]["id"] == 1
     clock.now = datetime(2025, 9, 30, 23, 59, 59, tzinfo=UTC)
     assert books.status()["cycle"]["id"] == 1
     clock.now = datetime(2025, 10, 1, tzinfo=UTC)

@@ -335,6 +335,7 @@ def test_a_dashboard_payload_that_contradicts_itself_is_refused() -> None:
         '{"cost_usd": [1]}',
         '{"cost_usd": 1, "timestamp": "yesterday"}',
         "$1 USD " + "x" * (64 * 1024 - 6),
+        "$1 USD " + "é" * (32 * 1024 - 3),
         "$" + "9" * 400 + " USD",
     ],
 )
