@@ -106,6 +106,47 @@ def test_a_reading_without_a_stated_time_was_measured_when_the_real_clock_says(b
     assert (last["measured_at"], last["recorded_at"]) == ("2025-09-10T09:30:00Z", "2025-09-10T10:00:00Z")
 
 
+def test_the_books_know_which_statement_is_identical(books: Books, clock: Clock) -> None:
+    do(books, clock, ("08:00:00", opened()), ("09:00:00", metered("1")))
+    (stated,) = do(books, clock, ("09:01:00", metered("1", at("09:00:00"))))
+    assert stated["recorded"], "what was said without a time is another statement"
+    (again,) = do(books, clock, ("09:02:00", metered("1", at("09:00:00"))))
+    assert not again["recorded"]
+    do(books, clock, ("09:03:00", RetractReading(cycle_id=1, reading=2, reason="a slip")))
+    (anew,) = do(books, clock, ("09:04:00", metered("1", at("09:00:00"))))
+    assert anew["recorded"], "what was retracted may be said again"
+
+
+def test_of_readings_at_one_time_the_later_recorded_is_the_first_in_the_books_too(books: Books, clock: Clock) -> None:
+    do(books, clock, ("08:00:00", opened()), ("08:01:00", looked("5")))
+    do(books, clock, ("10:00:00", metered("1", at("09:00:00"))), ("10:01:00", metered("2", at("09:00:00"))))
+    (pair,) = books.discrepancies(1)["details"]
+    assert pair["source_a"]["amount_usd"] == 2
+
+
+def test_a_reading_without_a_stated_time_counts_for_a_look_up_to_five_minutes_before_it(
+    books: Books, clock: Clock
+) -> None:
+    do(books, clock, ("08:00:00", opened()), ("08:01:00", metered("1")), ("09:00:00", looked("5")))
+    do(books, clock, ("09:05:00", metered("2")), ("09:05:01", metered("3")))
+    assert books.status(1)["tie_out"]["unexplained_usd"] == 3
+
+
+def test_a_withdrawal_is_held_against_balances_from_its_moment_on(books: Books, clock: Clock) -> None:
+    def balance(source: str, left: int, of: int | None = None) -> RecordSource:
+        return RecordSource(cycle_id=1, source=source, type="manual", balance=left, credit=of)
+
+    def withdrawn(when: str) -> AdjustBudget:
+        return AdjustBudget(cycle_id=1, amount_usd=-6, reason="a refund", at=at(when))
+
+    do(books, clock, ("08:00:00", opened(target=20)), ("09:00:00", balance("console", 15)))
+    do(books, clock, ("09:30:00", balance("prepaid", 19, of=50)))
+    with pytest.raises(RuleRefused, match="'console' said"):
+        do(books, clock, ("10:00:00", withdrawn("09:00:00")))
+    (answer,) = do(books, clock, ("10:00:00", withdrawn("09:00:01")))
+    assert answer["budget_usd"] == 14, "a balance with a credit of its own is not asked"
+
+
 def test_a_reading_is_in_the_future_by_the_real_clock_not_by_the_log(books: Books, clock: Clock) -> None:
     do(books, clock, ("09:00:00", opened()), ("10:00:00", metered("1")))
     with pytest.raises(TimeRefused, match="has not come yet"):
@@ -247,11 +288,30 @@ def test_a_retraction_and_a_reversal_do_not_change_what_was_known_before(books: 
     assert [row["retracted"] for row in books.sources(1, history=True, as_of=3)] == [False, False]
 
 
+@pytest.mark.parametrize(
+    ("now", "state", "days_left"),
+    [
+        ("2025-08-05T23:59:59", "upcoming", 56),
+        ("2025-08-06T00:00:00", "open", 55),
+        ("2025-09-30T23:59:59", "open", 0),
+        ("2025-10-01T00:00:00", "ended", 0),
+    ],
+)
+def test_a_cycle_is_open_from_its_first_day_to_the_end_of_its_last(
+    books: Books, clock: Clock, now: str, state: str, days_left: int
+) -> None:
+    do(books, clock, ("2025-08-01T09:00:00", opened()))
+    clock.now = at(now)
+    told = books.status(1)["cycle"]
+    assert (told["state"], told["days_left"]) == (state, days_left)
+
+
 def test_days_left_and_state_are_those_of_then(books: Books, clock: Clock) -> None:
     do(books, clock, ("09:00:00", opened()), ("2025-10-02T00:00:00", metered("1")))
     assert books.status(1)["cycle"]["state"] == "ended"
-    then = books.status(1, as_of="2025-09-28T12:00:00Z")["cycle"]
-    assert (then["state"], then["days_left"]) == ("open", 2)
+    for time in ("as_of", "measured_by"):
+        then = books.status(1, **{time: "2025-09-28T12:00:00Z"})["cycle"]
+        assert (then["state"], then["days_left"]) == ("open", 2)
 
 
 # -- days in the cycle's zone -------------------------------------------------------------------------------------
@@ -458,6 +518,7 @@ def test_asking_at_a_time_about_a_cycle_that_never_was_is_not_found(founding: Bo
 
 def test_without_a_cycle_the_one_that_today_falls_in_is_asked_about(books: Books, clock: Clock) -> None:
     do(books, clock, ("2025-08-06T00:00:00", opened()))
+    assert books.status()["cycle"]["id"] == 1
     clock.now = datetime(2025, 9, 30, 23, 59, 59, tzinfo=UTC)
     assert books.status()["cycle"]["id"] == 1
     clock.now = datetime(2025, 10, 1, tzinfo=UTC)

@@ -199,6 +199,21 @@ def test_what_is_left_counts_from_the_beginning_of_a_cycle_that_has_begun(books:
     assert spent == Decimal("20.58"), "the balance is left of 29.58 and not of 10"
 
 
+def test_what_is_carried_over_is_put_on_record_in_the_same_write(books: Books) -> None:
+    books.handle(close())
+    for kind, name in (("realtime", "meter"), ("manual", "console")):
+        books.handle(c.RecordSource(cycle_id=2, source=name, type=kind, amount=1, measured_at="2025-09-05"))
+    position = books.position
+    books.handle(roll_over())
+    told = [(e["event"], e["cycle_id"]) for e in books.log(since=position)]
+    assert told == [("remainder-carried.v1", 1), ("budget-adjusted.v2", 2), ("cycle-reconciled.v1", 2)]
+
+
+def test_what_is_carried_over_does_not_count_from_the_future(books: Books) -> None:
+    books.handle(close())
+    refused(books, roll_over(at="2025-09-11"), "time", "has not come")
+
+
 def test_a_deficit_is_carried_too(books: Books) -> None:
     for name in ("meter", "console"):
         books.handle(c.RecordSource(cycle_id=1, source=name, amount=27, measured_at="2025-09-01"))

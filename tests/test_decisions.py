@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from story import (
+    Remembered,
     Story,
     adjusted,
     at,
@@ -24,6 +25,9 @@ from story import (
 from mecris.domain import commands as c
 from mecris.domain import events as e
 from mecris.domain.errors import AmountRefused, RuleRefused, TimeRefused
+from mecris.domain.findings import NOTHING, is_stale, standings
+from mecris.domain.history import Without
+from mecris.domain.tie_out import TieOut, tie_out
 
 FOUNDING = (opened("24.96"), metered("0.11"), said("console", "manual", balance="19.54"))
 RECONCILE = c.Reconcile(cycle_id=1)
@@ -70,6 +74,12 @@ def test_a_plug_rests_on_the_newest_manual_reading() -> None:
     story = given(opened(), metered("1", measured_at=at("08:00")), read_off("2", measured_at=at("08:30")))
     story.when(read_off("3", source="invoice", measured_at=at("08:45")))
     story.when(square()).then(plugged("4", rests_on=at("08:45")))
+
+
+def test_a_plug_does_not_rest_on_what_is_only_compared() -> None:
+    story = given(opened(), metered("1", measured_at=at("08:00")), read_off("2", measured_at=at("08:30")))
+    story.when(read_off("2", source="invoice", counted=False, measured_at=at("08:45")))
+    story.when(square()).then(plugged("1", rests_on=at("08:30")))
 
 
 def test_squaring_takes_back_what_was_explained_too_much() -> None:
@@ -177,7 +187,7 @@ def test_an_adjustment_counts_from_now_or_from_the_beginning_of_a_day() -> None:
 
 def test_an_adjustment_may_count_from_before_the_first_day_and_not_from_the_future() -> None:
     story = given(opened())
-    story.when(adjusted("1", at="2025-01-01")).then(happened(e.BudgetAdjusted))
+    story.when(adjusted("1", at="2025-01-01")).then(happened(e.BudgetAdjusted, at=at("2025-01-01T00:00:00Z")))
     story.when(adjusted("1", at="2025-09-11")).refused("time", "not come")
 
 
@@ -185,6 +195,12 @@ def test_an_adjustment_of_nothing_or_without_a_reason_is_refused() -> None:
     story = given(opened())
     story.when(adjusted("0")).refused("amount")
     story.when(adjusted("1", reason="")).refused("no-reason")
+
+
+def test_an_adjustment_for_one_provider_is_held_against_its_balances_alone() -> None:
+    story = given(opened("20"), said("console", "manual", balance="15", provider="claude"))
+    story.when(adjusted("-6", provider="groq", at=at("08:00"))).then(happened(e.BudgetAdjusted))
+    story.when(adjusted("-6", provider="claude", at=at("08:00"))).refused("balance-above-credit", "'console'")
 
 
 def test_an_adjustment_must_not_put_a_standing_balance_above_its_credit() -> None:
@@ -299,6 +315,23 @@ def test_a_discrepancy_is_detected_only_for_pairs_that_differ() -> None:
     assert [(x.source_a, x.diff_usd) for x in found] == [(1, 1)]
 
 
+def test_the_record_of_a_retraction_is_made_without_the_retracted_reading() -> None:
+    story = given(opened(), metered("1", measured_at=at("07:00")), metered("2", measured_at=at("07:30")))
+    story.when(metered("9", measured_at=at("08:30"))).when(read_off("5", measured_at=at("08:00"))).when(retracted(2))
+    record = story.cycle.state.record
+    assert record is not None
+    assert (record.providers[0].tracked_then_usd, record.unexplained_usd) == (1, 4)
+
+
+@pytest.mark.parametrize("other", [{"observed": 4}, {"plugged": 1}, {"unexplained": 1}, {"grade": "FAIR"}])
+def test_a_record_is_stale_once_any_standing_of_a_provider_differs(other: dict[str, Any]) -> None:
+    figures = tied_out(given(opened(), metered("1"), read_off("3")))
+    now = standings(figures)
+    assert not is_stale(figures, now)
+    assert is_stale(figures, {"": now[""]._replace(**other)})
+    assert is_stale(figures, now | {"groq": NOTHING._replace(**other)}), "also of one that is gone"
+
+
 def test_a_refused_order_leaves_no_trace() -> None:
     story = given(*FOUNDING)
     before = story.cycle.state.ledger()
@@ -320,16 +353,14 @@ def test_reading_while_a_plug_stands_is_recorded_as_usual() -> None:
 # -- meters that begin after the look -----------------------------------------------------------------------------------
 
 
-def figures_of(story: Story) -> tuple[Any, list[str]]:
-    from story import Remembered
-
-    from mecris.domain.history import Without
-    from mecris.domain.tie_out import tie_out
-
-    story.when(RECONCILE)
-    record = story.cycle.state.record
+def tied_out(story: Story) -> TieOut:
     past = Remembered(story.cycle.pending_events, story.cycle.state.period.ends)
-    return record, list(tie_out(story.cycle.state.ledger(), Without(past)).warnings)
+    return tie_out(story.cycle.state.ledger(), Without(past))
+
+
+def figures_of(story: Story) -> tuple[Any, list[str]]:
+    story.when(RECONCILE)
+    return story.cycle.state.record, list(tied_out(story).warnings)
 
 
 def test_a_pair_shows_the_first_reading_of_a_meter_that_began_after_the_look() -> None:
@@ -363,3 +394,37 @@ def test_looks_more_than_a_day_apart_are_warned_about() -> None:
     assert not any("more than a day" in warning for warning in figures_of(story)[1])
     story.when(read_off("3", source="bill", measured_at=at("2025-09-09T08:00:00.000001Z")))
     assert "'console' was read more than a day before 'bill': read it again" in figures_of(story)[1]
+
+
+# -- what is compared, what is added, and what is said about it ---------------------------------------------------------
+
+
+def test_a_meter_that_is_only_compared_is_paired_and_neither_added_nor_coverage() -> None:
+    story = given(opened("100"), metered("4", counted=False), read_off("5"))
+    figures = tied_out(story)
+    assert [(p.meter.name, p.meter_amount, p.compared.diff) for p in figures.pairs] == [("meter", 4, 1)]
+    assert (figures.tracked, figures.coverage_percent, figures.compared.grade) == (5, 0, "UNVERIFIED")
+
+
+def test_a_meter_that_fell_after_the_look_is_named() -> None:
+    story = given(opened("100"), metered("5"), read_off("5")).when(metered("2"), at("12:00"))
+    assert tied_out(story).warnings == ("'meter' fell from $5.00 to $2.00: a meter of a cycle only rises",)
+
+
+def test_sources_that_are_added_up_are_named_as_long_as_they_are() -> None:
+    story = given(opened("100"), metered("1"), metered("2", source="key"), read_off("3"))
+    (warning,) = tied_out(story).warnings
+    assert warning.startswith("'meter' and 'key' are added up as realtime sources of one provider")
+
+
+def test_a_balance_of_the_whole_budget_is_doubted_once_another_provider_spends_of_it() -> None:
+    story = given(opened("100"), said("console", "manual", balance="95", provider="claude"))
+    assert tied_out(story).warnings == ()
+    (warning,) = tied_out(story.when(metered("1", provider="groq"))).warnings
+    assert warning.startswith("the balance of 'console' is taken to be left of the whole budget")
+
+
+def test_a_plug_outlives_every_source_of_its_provider_and_explains_too_much() -> None:
+    story = given(opened("100"), metered("1"), read_off("3"), square(), retracted(1), retracted(2))
+    figures = tied_out(story)
+    assert (figures.tracked, figures.plugged, figures.unexplained, figures.remaining) == (0, 2, -2, 100)

@@ -146,8 +146,17 @@ def test_a_statement_that_differs_in_anything_is_another_one(other: c.RecordSour
     given(opened(), metered("1", measured_at=at("08:00"))).when(other).then(recorded())
 
 
+@pytest.mark.parametrize("other", [{"balance": "4", "credit": "10"}, {"balance": "5", "credit": "9"}, {"balance": "5"}])
+def test_a_balance_or_credit_that_differs_makes_another_statement(other: dict[str, str]) -> None:
+    first = said("console", "manual", balance="5", credit="10", measured_at=at("08:00"))
+    story = given(opened(), first).when(said("console", measured_at=at("08:00"), **other))
+    story.then(recorded(reading=2)).when(first).nothing()
+
+
 def test_without_a_stated_time_two_statements_are_never_identical() -> None:
     given(opened(), metered("1")).when(metered("1"), at("09:01")).then(recorded(reading=2))
+    given(opened(), metered("1", measured_at=at("09:01"))).when(metered("1"), at("09:01")).then(recorded(reading=2))
+    given(opened(), metered("1")).when(metered("1", measured_at=at("09:01"))).then(recorded(reading=2))
 
 
 def test_a_retracted_statement_may_be_made_again() -> None:
@@ -216,6 +225,10 @@ def test_a_balance_above_its_credit_is_refused() -> None:
     story.when(balance("20")).then(recorded(balance_usd="20"))
 
 
+def test_a_credit_is_not_negative() -> None:
+    given(opened("20")).when(balance("-5", credit="-3")).refused("amount", "--of")
+
+
 def test_a_balance_does_not_count_what_was_topped_up_for_another_provider() -> None:
     story = given(opened("20"), adjusted("10", provider="groq"), adjusted("5", provider="claude"))
     story.when(balance("15", provider="claude"))
@@ -226,6 +239,8 @@ def test_a_balance_beside_other_providers_must_say_of_which_credit() -> None:
     story = given(opened("20"), metered("1", provider="groq"))
     story.when(balance("15", provider="claude")).refused("which-credit", "--of")
     story.when(balance("15", provider="claude", credit="20")).then(recorded(credit_usd="20"))
+    compared = given(opened("20"), metered("1", provider="groq", counted=False))
+    compared.when(balance("15", provider="claude")).refused("which-credit", "--of")
 
 
 def test_an_amount_and_a_balance_together_are_refused() -> None:
@@ -320,6 +335,7 @@ def test_a_dashboard_payload_that_contradicts_itself_is_refused() -> None:
         '{"cost_usd": [1]}',
         '{"cost_usd": 1, "timestamp": "yesterday"}',
         "$1 USD " + "x" * (64 * 1024 - 6),
+        "$1 USD " + "é" * (32 * 1024 - 3),
         "$" + "9" * 400 + " USD",
     ],
 )
@@ -432,6 +448,7 @@ def test_a_payload_in_dollars_must_agree_with_the_converted_amount() -> None:
     story = given(opened())
     story.when(read_off("2", currency="EUR", rate="1.5", payload="$3 USD")).then(recorded(amount_usd="3"))
     story.when(read_off("2", currency="EUR", rate="1.6", payload="$3 USD")).refused("payload")
+    story.when(said("bill", "manual", currency="EUR", rate="1.5", payload="$3 USD")).refused("payload", "--amount")
 
 
 # -- warnings -----------------------------------------------------------------------------------------------------------
