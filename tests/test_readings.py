@@ -1,11 +1,14 @@
 """Rules 1 to 4: what a source may say, and what it means."""
 
+from decimal import Decimal
+
 import pytest
 from story import adjusted, at, given, metered, opened, read_off, recorded, retracted, said
 
 from mecris.domain import commands as c
 from mecris.domain import events as e
 from mecris.domain.errors import AmountRefused, Refused
+from mecris.domain.money import shown
 from mecris.domain.payload import read_payload
 
 
@@ -465,3 +468,10 @@ def test_a_cycle_holds_999_sources() -> None:
     story = given(opened())
     story.cycle.state.sources_ever = 999
     story.when(metered("1")).refused("too-many-sources")
+
+
+@pytest.mark.parametrize(
+    ("amount", "places", "told"), [("0.00005", 4, "0.0001"), ("-0.00005", 4, "-0.0001"), ("2.665", 2, "2.67")]
+)
+def test_what_is_shown_is_rounded_half_away_from_zero(amount: str, places: int, told: str) -> None:
+    assert shown(Decimal(amount), places) == Decimal(told)
