@@ -200,6 +200,12 @@ class Books:
 
         return settled(self, sha256, reason, recorded_by)
 
+    def withdraw_report(self, which: str, reason: str, *, recorded_by: str | None = None) -> Answer:
+        """Let a report count no more: by its name, or by the beginning of the digest of one of its files."""
+        from .evidence import withdrawn
+
+        return withdrawn(self, which, reason, recorded_by)
+
     def reprice_evidence(self, *, recorded_by: str | None = None) -> Answer:
         """Price the calls again of which no file says what they cost, with the list of prices that is installed."""
         from .repricing import reprice

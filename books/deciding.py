@@ -40,6 +40,8 @@ def decide(order: c.Command, desk: Desk) -> Answer:
         return Answer(desk.imported(evidence_key(order.sha256)).file(order, desk.stamp))
     if isinstance(order, c.SettleEvidence):
         return Answer(desk.imported(evidence_key(order.sha256)).settle(order, desk.stamp))
+    if isinstance(order, c.WithdrawReport):
+        return Answer(desk.imported(report_key(order.report)).withdraw(order, desk.stamp))
     if isinstance(order, c.TokenCommand):
         return Answer(desk.access().decide(order, desk.stamp))
     raise RuleRefused(f"{type(order).__name__} is not an order these books know", code="unknown-order")

@@ -11,6 +11,7 @@ from ..store import positions
 from ..store.connection import Connection
 from .answers import Answer
 from .moments import Asked, Moment
+from .telling import tell_cycles
 
 if TYPE_CHECKING:
     from .books import Books
@@ -54,10 +55,15 @@ def quarantined(ask: Asked) -> list[dict[str, Any]]:
     """Every line that could not be read."""
     return [
         {"sha256": file.sha256, "file": file.name, "format": file.format, "line": line, "reason": reason}
-        for file in _newest(imports.files(ask.connection, ask.position))
-        if file.missing
+        for file in _missing_something(ask.connection, ask.position)
         for line, reason in imports.unreadable(ask.connection, file.id)
     ]
+
+
+def _missing_something(connection: Connection, position: int) -> list[imports.Kept]:
+    """Files with lines that could not be read and that nobody saw to; of a report that was withdrawn nothing is missing."""
+    found = [file for file in _newest(imports.files(connection, position)) if file.missing]
+    return [file for file in found if not imports.is_withdrawn(connection, file.report)]
 
 
 def retried(books: "Books", by: str | None) -> list[Answer]:
@@ -66,7 +72,7 @@ def retried(books: "Books", by: str | None) -> list[Answer]:
 
     books.catch_up()
     with books.file.reading() as connection:
-        files = [file for file in _newest(imports.files(connection, books.position)) if file.missing]
+        files = _missing_something(connection, books.position)
     return [retry(books, file, by) for file in files]
 
 
@@ -85,3 +91,30 @@ def settled(books: "Books", digest: str, reason: str, by: str | None) -> Answer:
         return hand(c.SettleEvidence(sha256=found.pop(), reason=reason))
 
     return books.together(work, by)
+
+
+def withdrawn(books: "Books", which: str, reason: str, by: str | None) -> Answer:
+    """Let a report count no more, by its name or the beginning of the digest of a file, and tell the cycles."""
+
+    def work(connection: Connection, hand: "Hand") -> Answer:
+        follow.catch_up(connection)
+        files = imports.files(connection, positions.head(connection).position)
+        report = _one_of(
+            {file.report for file in files if which == file.report or file.sha256.startswith(which)}, which
+        )
+        if imports.is_withdrawn(connection, report):
+            return Answer(recorded=False, report=report)
+        hand(c.WithdrawReport(report=report, reason=reason))
+        told = tell_cycles(connection, hand, report, books.now())
+        return Answer(recorded=True, report=report, **told.shown())
+
+    return books.together(work, by)
+
+
+def _one_of(reports: set[str], which: str) -> str:
+    if not reports:
+        raise NotFound(f"no file begins with {which!r}: `mecris evidence list` shows them", code="which-file")
+    if len(reports) > 1:
+        named = ", ".join(repr(name) for name in sorted(reports))
+        raise NotFound(f"files of several reports begin with {which!r}: say which, of {named}", code="which-report")
+    return reports.pop()

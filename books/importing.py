@@ -209,7 +209,7 @@ class _Work:
         self.figures: list[Figure] = []
         self.before: list[imports.Kept] = []
         """The same bytes, each time they were noted for this report as of this format."""
-        self.changed = self.is_read = False
+        self.changed = self.is_read = self.is_withdrawn = False
         self._prices: Prices | None = None
 
     def recognise(self) -> None:
@@ -222,6 +222,13 @@ class _Work:
         follow.catch_up(connection)
         self._require_cycle(connection)
         self.before = imports.kept(connection, self.digest, report.name, importer.NAME)
+        self.is_withdrawn = imports.is_withdrawn(connection, report.name)
+        if not self.before:
+            self.remarks += [
+                f"the same bytes were imported before as '{other}', which counts too: if that was a slip, "
+                f"`mecris evidence withdraw '{other}' --reason TEXT`"
+                for other in imports.others(connection, self.digest, report.name)
+            ]
         is_new = False
         if self._may_say_more(connection, importer, report):
             self.is_read = True
@@ -251,9 +258,10 @@ class _Work:
         )
 
     def _is_noted_anew(self, importer: ModuleType) -> bool:
-        """Is the file unknown, or read by a newer importer, for another cycle, or exported later than we knew?"""
+        """Is the file unknown, or read by a newer importer, for another cycle, exported later than we knew, or withdrawn?"""
         return (
             not self.before
+            or self.is_withdrawn
             or max(file.version for file in self.before) < importer.VERSION
             or as_text(self.exported_at) > max(file.exported_at for file in self.before)
             or self.asked.cycle_id not in {file.cycle_id for file in self.before}

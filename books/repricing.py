@@ -30,7 +30,7 @@ def reprice(books: "Books", by: str | None) -> Answer:
         follow.catch_up(connection)
         told, repriced, unpriced = Told(), 0, Counter[str]()
         for report in imports.reports(connection):
-            if not report.estimate or report.share:
+            if not report.estimate or report.share or report.withdrawn:
                 continue
             changed = [hand(order)["changed"] for order in _orders(connection, report, prices, unpriced)]
             if any(changed):

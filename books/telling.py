@@ -164,8 +164,8 @@ class _Report:
 
     def __init__(self, connection: Connection, report: imports.Report) -> None:
         self.of = report
-        self.buckets = imports.buckets(connection, report)
         figures = imports.figures(connection, report.id)
+        self.buckets = imports.buckets(connection, report)
         self.right = right_of(figures)
         self.cycles = imports.cycles_for(connection, report.name)
         self.file = imports.newest(connection, report.name)
@@ -173,17 +173,23 @@ class _Report:
 
     def sums(self, cycle: ledger.Cycle, now: datetime) -> Sums:
         """What its lines come to in a cycle, if they may feed it."""
+        return Sums({}, negative=False) if self.of.withdrawn else self._sums(cycle, now)
+
+    def figures(self, cycle: int) -> dict[datetime, Wanted]:
+        """Its right figures of a cycle."""
+        return {} if self.of.withdrawn else self._figures(cycle)
+
+    def speaks_of(self, cycle: ledger.Cycle, now: datetime) -> bool:
+        """Does it say anything of a cycle, or did before it was withdrawn?"""
+        return bool(self._sums(cycle, now).by_moment or self._figures(cycle.id))
+
+    def _sums(self, cycle: ledger.Cycle, now: datetime) -> Sums:
         if not self.buckets or (self.cycles is not None and cycle.id not in self.cycles):
             return Sums({}, negative=False)
         return sums_of(self.buckets, cycle.period, min(self.of.exported_at, now))
 
-    def figures(self, cycle: int) -> dict[datetime, Wanted]:
-        """Its right figures of a cycle."""
+    def _figures(self, cycle: int) -> dict[datetime, Wanted]:
         return {at: Wanted(*f.said) for (of, at), f in self.right.items() if of == cycle}
-
-    def speaks_of(self, cycle: ledger.Cycle, now: datetime) -> bool:
-        """Does it say anything of a cycle?"""
-        return bool(self.sums(cycle, now).by_moment or self.figures(cycle.id))
 
     def said(self, cycle: int, stood: Stood) -> bool:
         """Is a reading one of its figures, right or not any more?"""
@@ -221,8 +227,14 @@ def _saying(desk: Desk, cycle: ledger.Cycle, report: _Report, known: Source | No
     is_ours = bool(stood) and (len(own) == len(stood) or _is_sum(desk.connection, cycle, report.of, known))
     if not readings and not own and not is_ours:
         return None
-    back = ledger.taken_back(desk.connection, cycle.id, report.of.label, OTHERWISE)
-    readings = {at: wanted for at, wanted in readings.items() if (at, *wanted[:3]) not in back}
+    back = ledger.taken_back(desk.connection, cycle.id, report.of.label, report.of.money_of, OTHERWISE)
+    right = {at: wanted for at, wanted in readings.items() if (at, *wanted[:3]) not in back}
+    if report.of.name == desk.name and (held := len(readings) - len(right)):
+        desk.told.remarks.append(
+            f"{_readings(held)} of '{report.of.label}' in cycle {cycle.id} {'was' if held == 1 else 'were'} taken back "
+            "and not recorded again: record by hand what is right of it"
+        )
+    readings = right
     if known and not is_ours and any(wanted.payload is None for wanted in readings.values()):
         raise _taken(cycle, report.of)
     return Saying(report.of, report.file, readings, bool(figures), known, stood if is_ours else own, is_ours)
@@ -230,6 +242,8 @@ def _saying(desk: Desk, cycle: ledger.Cycle, report: _Report, known: Source | No
 
 def _left(report: _Report, cycles: Iterable[ledger.Cycle], now: datetime) -> Iterator[str]:
     """Say what no cycle has of a report."""
+    if report.of.withdrawn:
+        return
     mine = [cycle for cycle in cycles if report.cycles is None or cycle.id in report.cycles]
     left = left_by(report.buckets, [cycle.period for cycle in mine])
     if left.outside:
@@ -249,6 +263,10 @@ def _left(report: _Report, cycles: Iterable[ledger.Cycle], now: datetime) -> Ite
         )
 
 
+def _readings(n: int) -> str:
+    return f"{n:,} {'reading' if n == 1 else 'readings'}"
+
+
 def _days(n: int) -> str:
     return f"{n:,} {'day' if n == 1 else 'days'}"
 
@@ -263,7 +281,8 @@ def _taken(cycle: ledger.Cycle, report: imports.Report) -> RuleRefused:
     """A source that a person, or another report, recorded is not this report's to retract."""
     return RuleRefused(
         f"cycle {cycle.id} has a source '{report.label}' that is not of this report: give the report's money another "
-        "--provider with an account (like claude:work), or retract what that source says",
+        "--provider with an account (like claude:work), withdraw the other report if it was imported for the wrong provider "
+        "(`mecris evidence withdraw`), or retract what that source says",
         code="source-taken",
     )
 

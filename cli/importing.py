@@ -300,6 +300,27 @@ def settle(sha256: str, reason: str, as_json: bool) -> None:
     click.echo(f"{answer['sha256'][:12]} is settled" if answer["recorded"] else "it was settled before")
 
 
+@evidence.command("withdraw")
+@click.argument("which", metavar="WHICH")
+@click.option("--reason", required=True, metavar="T", help="Why it should not count, as when the provider was wrong.")
+@JSON
+def withdraw(which: str, reason: str, as_json: bool) -> None:
+    """Let a report count no more, with all its files; WHICH is how the digest of one begins, or the report's name.
+
+    Its readings are retracted. The files are kept, and one more import of any of them lets the report count again.
+    """
+    answer = books().withdraw_report(which, reason)
+    if as_json:
+        return write_json(answer)
+    if not answer["recorded"]:
+        return click.echo(f"'{answer['report']}' was withdrawn before")
+    counts = (
+        _counts(Answer(NO_LINES | answer)) if answer["readings"] + answer["retracted"] else ["no reading rested on it"]
+    )
+    click.echo(f"'{answer['report']}' counts no more: {', '.join(counts)}")
+    _note(answer["remarks"], set())
+
+
 @evidence.command("reprice")
 @JSON
 def reprice(as_json: bool) -> None:

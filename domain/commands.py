@@ -385,6 +385,14 @@ class SettleEvidence(ImportCommand):
     reason: str
 
 
+class WithdrawReport(ImportCommand):
+    """Say that a report should not count; one more import of any of its files lets it count again."""
+
+    name: ClassVar[str] = "withdraw-report"
+    report: str
+    reason: str
+
+
 def _named(kind: type[Command]) -> dict[str, type[Command]]:
     here = {kind.name: kind} if "name" in vars(kind) else {}
     return here | {name: order for below in kind.__subclasses__() for name, order in _named(below).items()}
@@ -401,6 +409,7 @@ INNER = frozenset(
         "import-figures",
         "file-evidence",
         "settle-evidence",
+        "withdraw-report",
     )
 )
 """Orders that only Mecris itself gives: what they say was not said by a person."""

@@ -42,6 +42,14 @@ class EvidenceSettled(ImportEvent):
     reason: str
 
 
+class ReportWithdrawn(ImportEvent):
+    """Nothing of a report counts any more, as when files were imported for the wrong provider. What comes of it later counts, all of it."""
+
+    stored_as: ClassVar[str] = "report-withdrawn.v1"
+    report: str
+    reason: str
+
+
 class LinesImported(ImportEvent):
     """Lines of a report. Those of calls are dispatches of their runs too: nothing else says so in the log.
 
@@ -89,5 +97,11 @@ class FiguresImported(ImportEvent):
     figures: tuple[tuple[Any, ...], ...]
 
 
-IMPORT_EVENTS: tuple[type[Event], ...] = (EvidenceFiled, EvidenceSettled, LinesImported, FiguresImported)
+IMPORT_EVENTS: tuple[type[Event], ...] = (
+    EvidenceFiled,
+    EvidenceSettled,
+    ReportWithdrawn,
+    LinesImported,
+    FiguresImported,
+)
 """Everything that can happen to reports and files."""

@@ -109,6 +109,12 @@ class Imported(Aggregate):
         self.record(stamp, e.EvidenceSettled, sha256=order.sha256, reason=reason)
         return {"recorded": True, "sha256": order.sha256}
 
+    def withdraw(self, order: c.WithdrawReport, stamp: Stamp) -> Answer:
+        """Let nothing of a report count any more."""
+        reason = reason_of(order.reason, "the reason")
+        self.record(stamp, e.ReportWithdrawn, report=order.report, reason=reason)
+        return {"recorded": True, "report": order.report}
+
 
 def _said_by(order: c.ImportLines | c.ImportFigures) -> dict[str, Any]:
     """Of which report something is, and which file says it."""

@@ -80,7 +80,7 @@ VIEWS = (
     View("odometers", 1),
     View("alerts", 1),
     View("access", 1),
-    View("imports", 5),
+    View("imports", 6),
 )
 """Every read model and its version: another version is made anew from the log."""
 

@@ -25,7 +25,7 @@ TABLES = {
         file INTEGER NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (file, line, reason)) WITHOUT ROWID""",
     "import_report": """(
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, provider TEXT NOT NULL, account TEXT NOT NULL, source TEXT NOT NULL,
-        type TEXT NOT NULL, estimate INTEGER NOT NULL, exported_at TEXT NOT NULL)""",
+        type TEXT NOT NULL, estimate INTEGER NOT NULL, exported_at TEXT NOT NULL, withdrawn INTEGER NOT NULL)""",
     "import_line": """(
         report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT,
         run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
@@ -66,6 +66,7 @@ class Fold:
         self.handlers = {
             "evidence-filed.v1": self.filed,
             "evidence-settled.v1": self.settled,
+            "report-withdrawn.v1": self.withdrawn,
             "lines-imported.v1": self.imported,
             "figures-imported.v1": self.noted,
         }
@@ -91,6 +92,7 @@ class Fold:
             "UPDATE import_report SET exported_at = ? WHERE name = ? AND exported_at < ?",
             (event["exported_at"], event["report"], event["exported_at"]),
         )
+        self.connection.execute("UPDATE import_report SET withdrawn = 0 WHERE name = ?", (event["report"],))
         self.connection.execute(
             "UPDATE import_file SET (settled, settled_at) = (SELECT was.settled, was.settled_at FROM import_file was "
             "WHERE was.sha256 = ? AND was.version = ? AND was.settled IS NOT NULL ORDER BY was.id DESC LIMIT 1) WHERE id = ?",
@@ -105,6 +107,10 @@ class Fold:
             "UPDATE import_file SET settled = ?, settled_at = ? WHERE sha256 = ?",
             (event["reason"], position, event["sha256"]),
         )
+
+    def withdrawn(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+        """A report counts no more, until something comes of it again."""
+        self.connection.execute("UPDATE import_report SET withdrawn = 1 WHERE name = ?", (event["report"],))
 
     def imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
@@ -189,9 +195,9 @@ class Fold:
             "SELECT max(exported_at) FROM import_file WHERE report = ?", (event["report"],)
         ).fetchone()[0]
         self.connection.execute(
-            "INSERT INTO import_report VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
+            "INSERT INTO import_report VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (name) DO UPDATE "
             "SET exported_at = CASE WHEN import_report.exported_at < excluded.exported_at THEN excluded.exported_at "
-            "ELSE import_report.exported_at END, estimate = excluded.estimate",
+            "ELSE import_report.exported_at END, estimate = excluded.estimate, withdrawn = 0",
             (
                 position, event["report"], event["provider"], event["account"], event["source"], event["type"],
                 int(event.get("estimate", False)), max(event["exported_at"], newest or ""),
@@ -279,6 +285,8 @@ class Report(NamedTuple):
     type: str
     estimate: bool
     exported_at: datetime
+    withdrawn: bool
+    """Did somebody say that it should not count, and nothing of it came since?"""
     share: str
     """The provider whose money it is, if that is not the report's own."""
 
@@ -297,12 +305,14 @@ class Report(NamedTuple):
 def reports(connection: Connection) -> list[Report]:
     """Every report by name, each of its shares by itself."""
     rows = connection.execute(
-        "SELECT id, name, r.provider, account, source, type, estimate, exported_at, coalesce(s.provider, '') "
+        "SELECT id, name, r.provider, account, source, type, estimate, exported_at, withdrawn, coalesce(s.provider, '') "
         "FROM import_report r LEFT JOIN import_share s ON s.report = r.id ORDER BY name, s.provider"
     )
     return [
-        Report(id, name, provider, account, source, type, bool(estimate), from_text(exported_at), share)
-        for id, name, provider, account, source, type, estimate, exported_at, share in rows
+        Report(
+            id, name, provider, account, source, type, bool(estimate), from_text(exported_at), bool(withdrawn), share
+        )
+        for id, name, provider, account, source, type, estimate, exported_at, withdrawn, share in rows
     ]
 
 
@@ -338,6 +348,22 @@ def figures(connection: Connection, report: int) -> list[Figure]:
         Figure(cycle, from_text(at), rank, _amount(amount), _amount(balance), _amount(credit), payload)
         for cycle, at, rank, amount, balance, credit, payload in rows
     ]
+
+
+def is_withdrawn(connection: Connection, report: str) -> bool:
+    """Did somebody say that a report should not count, and nothing of it came since?"""
+    found = connection.execute("SELECT withdrawn FROM import_report WHERE name = ?", (report,)).fetchone()
+    return bool(found and found[0])
+
+
+def others(connection: Connection, digest: str, report: str) -> list[str]:
+    """Other reports that a file was imported as, and that count."""
+    rows = connection.execute(
+        "SELECT DISTINCT r.name FROM import_file f JOIN import_report r ON r.name = f.report "
+        "WHERE f.sha256 = ? AND r.name <> ? AND r.withdrawn = 0 ORDER BY r.name",
+        (digest, report),
+    )
+    return [name for (name,) in rows]
 
 
 def has_figures(connection: Connection, report: str) -> bool:

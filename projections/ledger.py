@@ -259,13 +259,13 @@ Figures = tuple[datetime, Decimal | None, Decimal | None, Decimal | None]
 """When something was measured, and the amount, balance and credit."""
 
 
-def taken_back(connection: Connection, cycle: int, name: str, but: str) -> set[Figures]:
-    """What sources of that name said and somebody retracted, but for reasons that begin so."""
+def taken_back(connection: Connection, cycle: int, name: str, provider: str, but: str) -> set[Figures]:
+    """What sources of that name and provider said and somebody retracted, but for reasons that begin so."""
     rows = connection.execute(
         "SELECT r.measured_at, r.amount_usd, r.balance_usd, r.credit_usd FROM budget_source s "
         "JOIN budget_reading r ON r.source_id = s.id JOIN budget_retraction t ON t.position = r.retracted "
-        "WHERE s.cycle_id = ? AND s.name = ? AND substr(t.reason, 1, ?) <> ?",
-        (cycle, name, len(but), but),
+        "WHERE s.cycle_id = ? AND s.name = ? AND s.provider = ? AND substr(t.reason, 1, ?) <> ?",
+        (cycle, name, provider, len(but), but),
     )
     return {
         (from_text(at), _decimal(amount), _decimal(balance), _decimal(credit)) for at, amount, balance, credit in rows

@@ -29,4 +29,6 @@ ODOMETERS = frozenset(
 )
 ALERTS = frozenset(("alert-raised.v1", "alert-suppressed.v1", "alert-delivered.v1", "alert-failed.v1"))
 ACCESS = frozenset(("token-created.v1", "token-revoked.v1"))
-IMPORTS = frozenset(("evidence-filed.v1", "evidence-settled.v1", "lines-imported.v1", "figures-imported.v1"))
+IMPORTS = frozenset(
+    ("evidence-filed.v1", "evidence-settled.v1", "report-withdrawn.v1", "lines-imported.v1", "figures-imported.v1")
+)

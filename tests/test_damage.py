@@ -65,8 +65,9 @@ ORDERS: Sequence[c.Command] = (
         report="groq//console", provider="groq", account="", source="console", type="manual", evidence="0" * 64, exported_at=DAY,
         figures=(Figure(1, DAY, "|1", Decimal(5), None, None, "$5 USD"),),
     ),  # 39
+    c.WithdrawReport(report="groq//export", reason="the wrong provider"),  # 40
 )  # fmt: skip
-EVENTS = 39
+EVENTS = 40
 AFTER = EVENTS + 1
 
 

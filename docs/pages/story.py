@@ -106,6 +106,7 @@ def _story() -> list[c.Command]:
             incomplete=True,
         ),
         c.SettleEvidence(sha256="ab" * 32, reason="the export was mended and imported"),
+        c.WithdrawReport(report="manual/claude//claude dashboard", reason="that page was another team's"),
         alert := c.RaiseAlert(
             cycle_id=2,
             kind="health",
