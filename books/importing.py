@@ -30,7 +30,7 @@ from ..importers.reading import File
 from ..projections import follow, imports, ledger
 from ..store.connection import Connection
 from .answers import Answer
-from .packing import PART, Packing, unpack
+from .packing import PART, Packing, is_kept, unpack
 from .telling import Told, cycle_of, tell_cycles
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Asked(NamedTuple):
     exported_at: datetime | None = None
     dry_run: bool = False
     tell: bool = True
+    piped: bool = False
+    """Did it come through a pipe? Then the same bytes again are the same statement, unless they hold figures without a moment."""
 
 
 class _Rehearsed(Exception):
@@ -209,7 +211,7 @@ class _Work:
         self.figures: list[Figure] = []
         self.before: list[imports.Kept] = []
         """The same bytes, each time they were noted for this report as of this format."""
-        self.changed = self.is_read = self.is_withdrawn = False
+        self.changed = self.is_read = self.is_packed = self.is_withdrawn = False
         self._prices: Prices | None = None
 
     def recognise(self) -> None:
@@ -222,6 +224,9 @@ class _Work:
         follow.catch_up(connection)
         self._require_cycle(connection)
         self.before = imports.kept(connection, self.digest, report.name, importer.NAME)
+        if self.asked.piped and self.before and not imports.has_figures(connection, report.name):
+            self.exported_at = from_text(max(file.exported_at for file in self.before))
+        self.is_packed = is_kept(connection, self.digest, 0)
         self.is_withdrawn = imports.is_withdrawn(connection, report.name)
         if not self.before:
             self.remarks += [
@@ -232,7 +237,7 @@ class _Work:
         is_new = False
         if self._may_say_more(connection, importer, report):
             self.is_read = True
-            if self.packing:
+            if self.packing and not self.is_packed:
                 self.packing.start()
             self._take_in(connection, hand, importer, report)
             is_new = self._says_more(importer)
@@ -348,11 +353,12 @@ class _Work:
         self.providers |= {line.provider for line in lines}
         if report.estimate and self._prices is None:
             _require_said(lines)
+        prices = self._prices if any(line.run is not None for line in lines) else None
         order = c.ImportLines(
             **self._said_by(report),
             estimate=report.estimate,
-            prices=self._prices.version if self._prices else None,
-            price=partial(self._priced, report.provider) if self._prices else None,
+            prices=prices.version if prices else None,
+            price=partial(self._priced, report.provider) if prices else None,
             lines=tuple(lines),
         )
         answer = hand(order)
@@ -415,7 +421,7 @@ class _Work:
             cycle_id=self.asked.cycle_id,
         )
         hand(order)
-        parts = self.packing.parts() if self.packing else ()
+        parts = self.packing.parts() if self.packing and not self.is_packed else ()
         connection.executemany(
             "INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             ((self.digest, number, part) for number, part in enumerate(parts)),

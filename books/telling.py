@@ -89,11 +89,13 @@ class Saying(NamedTuple):
     """The readings of the source that come from this report."""
     is_ours: bool
     """Does the source come from this report, and from nobody else?"""
+    is_second_hand: bool
+    """Does somebody between say it, and not the provider?"""
 
     @property
     def place(self) -> tuple[bool, bool, bool, str]:
         """Its place among those that see the same money: the first is counted."""
-        return self.report.estimate, not self.is_whole, self.file.format in SECOND_HAND, self.report.name
+        return self.report.estimate, not self.is_whole, self.is_second_hand, self.report.name
 
 
 class Desk(NamedTuple):
@@ -169,6 +171,7 @@ class _Report:
         self.right = right_of(figures)
         self.cycles = imports.cycles_for(connection, report.name)
         self.file = imports.newest(connection, report.name)
+        self.is_second_hand = not SECOND_HAND.isdisjoint(imports.formats(connection, report.name))
         self._ever = {(f.cycle, f.measured_at, *f.said[:3], sha256(f.payload.encode()).hexdigest()) for f in figures}
 
     def sums(self, cycle: ledger.Cycle, now: datetime) -> Sums:
@@ -237,7 +240,16 @@ def _saying(desk: Desk, cycle: ledger.Cycle, report: _Report, known: Source | No
     readings = right
     if known and not is_ours and any(wanted.payload is None for wanted in readings.values()):
         raise _taken(cycle, report.of)
-    return Saying(report.of, report.file, readings, bool(figures), known, stood if is_ours else own, is_ours)
+    return Saying(
+        report.of,
+        report.file,
+        readings,
+        bool(figures),
+        known,
+        stood if is_ours else own,
+        is_ours,
+        report.is_second_hand,
+    )
 
 
 def _left(report: _Report, cycles: Iterable[ledger.Cycle], now: datetime) -> Iterator[str]:

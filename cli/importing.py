@@ -1,6 +1,7 @@
 """`mecris import` and `mecris evidence`: files that people have, and what is kept of them."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import click
 
 from ..books import Books
 from ..books.answers import Answer
-from ..domain.errors import MecrisError
+from ..domain.errors import MecrisError, Unavailable
 from . import show
 from .common import JSON, asked_as_of, books, tell, write_json
 from .exits import FAULT, WORDS, exit_of
@@ -61,6 +62,8 @@ def import_(
     """
     if bool(files) == bool(watch):
         raise click.UsageError("name the files to import, or a folder with --watch")
+    if STANDARD_INPUT in files and sys.stdin is None:
+        raise Unavailable("there is no standard input to read: name a file instead of -")
     how: dict[str, Any] = {"format": format, "cycle_id": cycle_id, "provider": provider, "dry_run": dry_run}
     opened = books()
     if exported_at is not None:
@@ -71,7 +74,8 @@ def import_(
         from .watching import watch as watched
 
         return watched(opened, watch, how, as_json)
-    with _received(files) as named:
+    with _received(files) as (named, piped):
+        how["piped"] = piped
         found = list(_below(named))
         if not found:
             tell(f"there are no files in {', '.join(map(str, files))}")
@@ -79,16 +83,17 @@ def import_(
 
 
 @contextmanager
-def _received(paths: tuple[Path, ...]) -> Iterator[tuple[Path, ...]]:
-    """The same paths; what comes through the standard input is put into a file, since it is read more than once."""
+def _received(paths: tuple[Path, ...]) -> Iterator[tuple[tuple[Path, ...], Path | None]]:
+    """The same paths, and which of them is a file into which the standard input was put, since it is read more than once."""
     if STANDARD_INPUT not in paths:
-        yield paths
+        yield paths, None
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what came may hold prompts: it does not stay behind
     with TemporaryDirectory(prefix="mecris-") as folder:
         path = Path(folder, "stdin")
         with path.open("wb") as taken:
             copyfileobj(sys.stdin.buffer, taken)
-        yield tuple(path if given == STANDARD_INPUT else given for given in paths)
+        yield tuple(path if given == STANDARD_INPUT else given for given in paths), path
 
 
 def _below(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -119,7 +124,7 @@ def batch(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bo
     done: list[Done] = []
     notes: set[str] = set()
     for path in files:
-        answer, code = one(opened, path, how | {"tell": len(files) == 1})
+        answer, code = one(opened, path, how | {"tell": len(files) == 1, "piped": path == how.get("piped")})
         done.append((path, answer, code))
         if not as_json:
             summary(answer, code, notes, dry_run=how["dry_run"])

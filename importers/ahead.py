@@ -9,8 +9,9 @@ import gc
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
+from threading import Lock
 from types import ModuleType
 from typing import IO
 
@@ -27,27 +28,54 @@ LENGTH = 8
 """Bytes that say how long the next batch is; the end is one of no length."""
 
 
-@contextmanager
-def collecting_seldom() -> Iterator[None]:
-    """Look for garbage in cycles now and then only: the rows of a file come and go by the million, and are in none."""
-    before = gc.get_threshold()
-    gc.set_threshold(ROWS_AT_ONCE, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
+class _Seldom:
+    """The collector's own setting while some threads read large files: the first changes it, and the last puts it back."""
+
+    def __init__(self) -> None:
+        self._turn, self._reading = Lock(), 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Look for garbage in cycles now and then only: the rows of a file come and go by the million, and are in none."""
+        with self._turn:
+            if not self._reading:
+                self._before = gc.get_threshold()
+                gc.set_threshold(ROWS_AT_ONCE, *self._before[1:])
+            self._reading += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._reading -= 1
+                if not self._reading:
+                    gc.set_threshold(*self._before)
+
+
+collecting_seldom = _Seldom()
 
 
 @contextmanager
 def read_ahead(importer: ModuleType, file: File, again: IO[bytes], exported: str) -> Iterator[Iterator[Batch]]:
     """What `batches` gives; `again` is the same file, opened once more for the other process, which begins at once."""
-    command = [sys.executable, "-P", "-m", __name__, importer.NAME, file.name, exported]
-    with again, subprocess.Popen(command, stdin=again, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None  # it was asked for
-        try:
-            yield _received(importer, file, exported, process.stdout)
-        finally:
-            process.kill()
+    with again, ExitStack() as stack:
+        process = _started([importer.NAME, file.name, exported], again)
+        if process is None or process.stdout is None:
+            yield batches(importer, file, exported)
+            return
+        stack.enter_context(process)
+        stack.callback(process.kill)
+        yield _received(importer, file, exported, process.stdout)
+
+
+def _started(words: list[str], stream: IO[bytes]) -> "subprocess.Popen[bytes] | None":
+    """The other process; none where the system lets us start none, or nobody knows which program we are."""
+    if not sys.executable:
+        return None
+    command = [sys.executable, "-P", "-m", __name__, *words]
+    try:
+        return subprocess.Popen(command, stdin=stream, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None
 
 
 def _received(importer: ModuleType, file: File, exported: str, pipe: IO[bytes]) -> Iterator[Batch]:

@@ -137,11 +137,11 @@ def events_after(connection: Connection, position: int) -> Iterable[tuple[int, s
 
 def fold(connection: Connection, views: Sequence[View], start: int, progress: Progress | None = None) -> None:
     """Take the events after a position into the tables of some views, and note how far they have seen."""
-    folds = [view.begin(connection) for view in views]
-    handlers = {topic: [f.handlers[topic] for f in folds if topic in f.handlers] for topic in _known(views, folds)}
     from msgspec.json import Decoder  # for those alone who have something to fold: a question mostly has not
 
     read = Decoder(dict[str, Any]).decode
+    folds = [view.begin(connection) for view in views]
+    handlers = {topic: [f.handlers[topic] for f in folds if topic in f.handlers] for topic in _known(views, folds)}
     position, since = start, 0
     topic = ""
     try:

@@ -326,7 +326,7 @@ class Bucket(NamedTuple):
     @property
     def begins(self) -> datetime:
         """Its first moment."""
-        return self.start or self.end - QUARTER + MOMENT
+        return self.start or self.end - (QUARTER - MOMENT)
 
 
 def buckets(connection: Connection, report: Report) -> list[Bucket]:
@@ -354,6 +354,12 @@ def is_withdrawn(connection: Connection, report: str) -> bool:
     """Did somebody say that a report should not count, and nothing of it came since?"""
     found = connection.execute("SELECT withdrawn FROM import_report WHERE name = ?", (report,)).fetchone()
     return bool(found and found[0])
+
+
+def formats(connection: Connection, report: str) -> set[str]:
+    """The formats of the files of a report."""
+    rows = connection.execute("SELECT DISTINCT format FROM import_file WHERE report = ?", (report,))
+    return {format for (format,) in rows}
 
 
 def others(connection: Connection, digest: str, report: str) -> list[str]:

@@ -1,19 +1,24 @@
 """Imports by the command line, from watched folders, and of hostile and large files."""
 
+import gc
 import json
+import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import pytest
 from exports import Put, claude_line, cost_report, csv, jsonl, mecris, september
 
-from mecris.books import Books, importing
+from mecris.books import Books, importing, packing
 from mecris.domain import commands as c
 from mecris.domain.errors import MecrisError, PayloadRefused, Unavailable
+from mecris.importers import ahead
 
 # -- by the command line -----------------------------------------------------------------------------------------
 
@@ -87,11 +92,39 @@ def test_a_folder_whose_cycles_cannot_be_told_is_kept_and_that_is_said(tmp_path:
 
 def test_what_comes_through_the_standard_input_is_a_file_like_any_other(books: Books, tmp_path: Path) -> None:
     table = csv("2025-09-01,1.5,,claude,bill,manual").decode()
-    told = [mecris(tmp_path / "books.db", "import", "-", "--exported-at", "2025-09-02", input=table) for _ in range(2)]
+    told = [mecris(tmp_path / "books.db", "import", "-", input=table) for _ in range(2)]
     assert [code for code, _, _ in told] == [0, 0]
     assert told[0][1] == "stdin: csv, 'bill' of claude; recorded 1 new line, 1 reading, in cycle 1\n"
     assert told[1][1] == "stdin: nothing new\n"
     assert books.status(1)["totals"]["manual_usd"] == Decimal("1.5")
+
+
+def test_a_page_that_comes_through_the_standard_input_again_is_another_look(books: Books, tmp_path: Path) -> None:
+    page = "<html><body>$5.42 USD</body></html>"
+    words = ("import", "-", "--provider", "claude", "--cycle", "1")
+    told = [mecris(tmp_path / "books.db", *words, input=page)[1] for _ in range(2)]
+    assert all("recorded 1 reading" in text for text in told)
+
+
+def test_without_a_standard_input_that_is_said(tmp_path: Path) -> None:
+    command = f'"{sys.executable}" -m mecris.cli --books "{tmp_path / "books.db"}" import - <&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (
+        6, "could not be done: there is no standard input to read: name a file instead of -\n",
+    )  # fmt: skip
+    assert not (tmp_path / "books.db").exists()
+
+
+def test_what_was_piped_does_not_stay_behind_when_the_import_is_ended(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mecris.cli", "--books", str(tmp_path / "books.db"), "import", "-"]
+    there = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=there) as process:
+        assert process.stdin is not None
+        while not list(tmp_path.glob("mecris-*/stdin")):
+            sleep(0.02)
+        process.terminate()
+        process.wait(20)
+    assert list(tmp_path.glob("mecris-*")) == []
 
 
 def test_the_exit_code_tells_of_lines_that_could_not_be_read(tmp_path: Path, put: Put) -> None:
@@ -227,12 +260,66 @@ def test_a_file_that_another_process_reads_ahead_says_the_same_however_far_that_
         monkeypatch.setenv("BYTES", str(given))
         monkeypatch.setattr(sys, "executable", str(reader))
     told: list[int] = []
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
     beside = september(tmp_path / "beside.db")
     answer = beside.import_file(path, progress=told.append)
+    assert [process.returncode is not None for process in started] == [True]
     assert (answer["new"], answer["unreadable"], told[-1]) == (12_000, 1, path.stat().st_size)
     assert told == sorted(told)
     assert beside.runs() == alone.runs()
     assert beside.status(1)["totals"] == alone.status(1)["totals"]
+
+
+@pytest.mark.parametrize("program", [None, "", "/nowhere"])
+def test_where_no_other_process_can_be_started_a_large_file_is_read_all_the_same(
+    books: Books, put: Put, monkeypatch: pytest.MonkeyPatch, program: str | None
+) -> None:
+    monkeypatch.setattr(importing, "LARGE", 0)
+    monkeypatch.setattr(sys, "executable", program)
+    assert books.import_file(put("log.jsonl", jsonl(claude_line("m1", 1))))["new"] == 1
+
+
+def test_a_large_file_keeps_the_later_of_its_times_for_another_cycle_too(
+    books: Books, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "LARGE", 0)
+    table = csv("2025-09-01,5,a,groq,export,realtime")
+    books.import_file(put("a.csv", table, "2025-10-03T00:00:00Z"))
+    books.import_file(put("b.csv", csv("2025-09-01,6,a,groq,export,realtime"), "2025-10-02T00:00:00Z"))
+    books.handle(c.OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd=1))
+    books.import_file(put("a.csv", table, "2025-10-01T00:00:00Z"), cycle_id=2)
+    books.import_file(put("c.csv", csv("2025-09-01,7,a,groq,export,realtime"), "2025-10-02T12:00:00Z"))
+    assert books.status(1)["totals"]["realtime_usd"] == 5
+
+
+def test_the_collector_is_as_it_was_after_large_files_at_once(books: Books) -> None:
+    before = gc.get_threshold()
+    first, second = ahead.collecting_seldom(), ahead.collecting_seldom()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert gc.get_threshold() != before
+    second.__exit__(None, None, None)
+    assert gc.get_threshold() == before
+
+
+def test_a_file_is_packed_once_by_whatever_compresses_it(
+    books: Books, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = csv(*(f"2025-09-01,{n},{n},groq,export,realtime" for n in range(2000)))
+    books.import_file(put("a.csv", table))
+    monkeypatch.setattr(packing, "_compressor", lambda: zlib.compressobj(9))
+    books.import_file(put("b.csv", table, "2025-10-04T00:00:00Z"))
+    with books.file.reading() as connection:
+        (kept,) = connection.execute("SELECT content FROM evidence").fetchall()
+    assert zlib.decompress(kept[0]) == table
 
 
 def test_a_large_file_that_is_refused_is_refused_for_the_same_reason(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from clocks import Clock
-from exports import NOW, Put, both_ways, claude_line, cost_report, jsonl, mecris, readings, september
+from exports import NOW, Put, both_ways, claude_line, cost_report, csv, jsonl, mecris, readings, september
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -280,6 +280,28 @@ def test_what_a_proxy_noted_is_the_money_of_the_providers_and_compared_with_what
     assert books.status(1)["totals"]["realtime_usd"] == Decimal("2.425"), "not 2.675: OpenAI's money is counted once"
     assert books.run("litellm t")["dispatches"] == 4
     assert books.replay().differences == 0
+
+
+def test_second_hand_figures_stay_behind_whatever_file_of_their_report_came_last(books: Books, put: Put) -> None:
+    books.import_file(put("log.jsonl", jsonl(spend_row("r", "openai", 0.5))))
+    books.import_file(put("own.csv", csv("2025-09-02,0.5,y,openai,z own meter,realtime")))
+    books.import_file(put("more.csv", csv("2025-09-03,2,x,litellm,litellm spend log,realtime"), "2025-10-04T00:00:00Z"))
+    told = counted(books)
+    assert told["z own meter"] == ("openai", True, "0.5")
+    assert told["litellm spend log (openai)"] == ("openai", False, "0.5")
+
+
+def test_figures_that_nobody_priced_name_no_list_of_prices(books: Books, put: Put) -> None:
+    days = {"daily": [{"date": "2025-09-01", "totalCost": 1.5, "modelBreakdowns": []}], "totals": {}}
+    books.import_file(put("daily.json", json.dumps(days).encode()))
+    (imported,) = [event for event in books.events(limit=50) if event["event"] == "lines-imported.v1"]
+    assert imported.get("prices") is None
+
+
+def test_a_call_of_the_first_day_there_is_does_not_keep_the_others_out(books: Books, put: Put) -> None:
+    zero = spend_row("zero", "openai", 1) | {"startTime": "0001-01-01T00:00:00Z"}
+    books.import_file(put("log.jsonl", jsonl(zero, spend_row("r", "openai", 0.5))))
+    assert counted(books) == {"litellm spend log (openai)": ("openai", True, "0.5")}
 
 
 def test_a_row_that_turns_out_to_be_another_providers_counts_there_alone(books: Books, put: Put) -> None:

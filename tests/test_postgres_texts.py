@@ -11,6 +11,7 @@ from mecris.books import Books
 from mecris.domain.commands import Dispatch, RecordDispatches, RecordSource
 from mecris.domain.errors import EventDamaged, NotFound
 from mecris.store.postgres.faults import in_our_words
+from mecris.store.postgres.session import COPIED
 
 pytestmark = pytest.mark.own_store  # these have a server of their own, wherever the other tests keep their books
 
@@ -91,3 +92,28 @@ def test_a_text_with_a_nul_asks_for_nothing_that_is_there_and_is_read_with_a_sig
 def test_only_a_value_that_the_server_refuses_is_a_damaged_event() -> None:
     assert isinstance(in_our_words(psycopg.errors.InvalidTextRepresentation(), "here"), EventDamaged)
     assert isinstance(in_our_words(psycopg.DataError("no way to send that"), "here"), NotFound)
+
+
+@pytest.mark.parametrize("count", [2, COPIED, 3 * COPIED])
+def test_rows_that_are_written_together_are_what_was_said_however_many_there_are(place: Place, count: int) -> None:
+    odd = [
+        "",
+        "\\N",
+        "\\.",
+        "a\tb\nc\rd",
+        "\\\\x41\\",
+        "NULL",
+        "a\0b",
+        "\U0001f600",
+        "\x7f\x0b",
+        "'\"%s{}",
+        "x" * 300_000,
+    ]
+    rows = [(n, odd[n % len(odd)], odd[n % len(odd)].encode(), n % 2 == 0, None) for n in range(count)]
+    with Books.open(place.by("owner")) as books, books.file.pen() as connection:
+        connection.execute("CREATE TEMP TABLE odd (n BIGINT, said TEXT, bytes BYTEA, flag BIGINT, nothing TEXT)")
+        connection.executemany("INSERT INTO odd VALUES (?, ?, ?, ?, ?)", rows)
+        found = connection.execute("SELECT * FROM odd ORDER BY n").fetchall()
+    assert found == [
+        (n, said.replace("\0", "\N{SYMBOL FOR NULL}"), by, int(flag), None) for n, said, by, flag, _ in rows
+    ]
