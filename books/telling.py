@@ -211,10 +211,24 @@ def _tell(desk: Desk, cycle: ledger.Cycle, alike: list[_Report], *, is_closed: b
         return
     first = next((saying for saying in sayings if saying.readings), None)
     by_hand = _by_hand(standing.values(), sayings)
-    changed = [_bring(desk, cycle, s, counted=s is first and not by_hand - {s.report.label}) for s in sayings]
+    counted = {s.report.label: s is first and not by_hand - {s.report.label} for s in sayings}
+    desk.told.remarks += _only_compared(cycle, sayings, counted)
+    last = sorted(sayings, key=lambda saying: counted[saying.report.label])  # until then another may be counted
+    changed = [_bring(desk, cycle, saying, counted=counted[saying.report.label]) for saying in last]
     if any(changed):
         desk.told.cycles.add(cycle.id)
         desk.hand(c.Reconcile(cycle_id=cycle.id))
+
+
+def _only_compared(cycle: ledger.Cycle, sayings: list[Saying], counted: Mapping[str, bool]) -> Iterator[str]:
+    """Name the reports that were counted in a cycle, and what counts in their place."""
+    instead = next(
+        (f"'{label}' counts" for label, counts in counted.items() if counts), "a source of somebody's own counts"
+    )
+    for saying in sayings:
+        label, known = saying.report.label, saying.known
+        if known and known.counted and saying.is_ours and saying.readings and not counted[label]:
+            yield f"'{label}' is only compared in cycle {cycle.id} from now on: {instead}"
 
 
 def _saying(desk: Desk, cycle: ledger.Cycle, report: _Report, known: Source | None) -> Saying | None:

@@ -184,3 +184,15 @@ def test_the_log_of_a_proxy_comes_after_what_the_provider_says_also_where_it_is_
     ]
     for books in both_ways(tmp_path, files):
         assert {s["name"]: s["counted"] for s in books.sources(1)} == {"openai costs": True, "litellm spend log": False}
+
+
+def test_a_report_that_is_only_compared_from_now_on_is_named_and_not_said_to_be_added_up(
+    books: Books, put: Put
+) -> None:
+    books.import_file(put("cost.json", cost_report({1: "100"})))
+    figure = b'{"used_credits": 0, "total_credits": 5, "cost_usd": 1.12}'
+    answer = books.import_file(put("claude.json", figure, "2025-09-10T00:00:00Z"), format="payload")
+    told = "'anthropic cost report' is only compared in cycle 1 from now on: 'claude api' counts"
+    assert (told in answer["remarks"], "added up" in str(answer["remarks"])) == (True, False)
+    again = books.import_file(put("later.json", figure, "2025-09-11T00:00:00Z"), format="payload")
+    assert told not in again["remarks"]
