@@ -74,6 +74,10 @@ def setup(role: str | None) -> None:
     if role is not None:
         opened.file.grant(role)
         click.echo(f"{role} may append to {opened.file.where}, and can change or delete no event")
+    elif opened.file.set_up():
+        click.echo(
+            f"{opened.file.where} has a place for its read models again: the next question makes them from the log"
+        )
     else:
         click.echo(f"{opened.file.where} is up to date")
 

@@ -221,6 +221,10 @@ class File:
         """Refused: who may do what with a file is the operating system's to say."""
         raise Unavailable(f"{self.where} is a file, and knows no roles: set its permissions")
 
+    def set_up(self) -> bool:
+        """Nothing of a file is missing that it could do without."""
+        return False
+
     def tidy(self) -> None:
         """After one very large write: move it out of the write-ahead log, for which every small one would pay."""
         with self._turn, told(self.where):

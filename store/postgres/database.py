@@ -105,8 +105,7 @@ class Database:
                 schema.upgrade(session, self.address)
 
     def _require_the_right(self, session: Session) -> None:
-        may = session.execute("SELECT has_database_privilege(current_database(), 'CREATE')").fetchone()[0]
-        if not may:
+        if not schema.may_create(session):
             raise Unavailable(
                 f"there are no books in {self.where} yet, and this role may not make them: let the owner run "
                 "`mecris books setup`, see docs/operations.md"
@@ -305,6 +304,11 @@ class Database:
         """Let a role keep these books: append to the log, and own the read models. It can change or delete no event."""
         with self._setting_up() as session:
             schema.grant(session, self.address, role)
+
+    def set_up(self) -> bool:
+        """Make a place for the read models again, if it is gone; whoever keeps the books gets it. Was it gone?"""
+        with self._setting_up() as session:
+            return schema.remake(session, self.address)
 
     def tidy(self) -> None:
         """After one very large write: let the planner know what there is now."""
