@@ -4,6 +4,7 @@ import subprocess
 import sys
 from decimal import Decimal
 
+import psycopg
 import pytest
 from team import Place, assert_sound, tell
 
@@ -135,3 +136,17 @@ def test_of_several_who_were_let_in_setup_is_told_whose_the_read_models_are(
     with Books.open(granted.by("ada")) as books:
         tell(books)
         assert_sound(books)
+
+
+def test_the_public_schema_is_taken_where_not_everybody_may_put_something_into_it(place: Place) -> None:
+    place.server.sql(f"CREATE DATABASE {place.schema} OWNER owner")
+    address = (
+        place.by("owner").replace("/spend?", f"/{place.schema}?").replace(f"schema={place.schema}", "schema=public")
+    )
+    with psycopg.connect(address.replace("&schema=public", ""), autocommit=True) as owner:
+        owner.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        assert run(["--books", address, "books", "setup", "--grant", "team"]) == 5
+        owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        assert run(["--books", address, "books", "setup", "--grant", "team"]) == 0
+    with Books.open(address.replace("owner@", "ada@")) as books:
+        tell(books)
