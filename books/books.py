@@ -73,15 +73,20 @@ class Books:
         via: str = "python",
         clock: Callable[[], datetime] = _now,
         limits: Limits | None = None,
+        make: bool = True,
     ) -> Self:
-        """Open the books, or make them if there are none.
+        """Open the books, or make them if there are none, unless `make` is false.
 
         `location` defaults to MECRIS_BOOKS, else to a file in the user's data directory; `recorded_by` to the
         operating-system user, `limits` (where health changes) to what the environment says. Raises `Damaged` for a file
-        that is not Mecris', `Unavailable` for one that cannot be reached.
+        that is not Mecris', `Unavailable` for one that cannot be reached, `NoBooks` where none are and none are to be made.
         """
         return cls(
-            open_store(settings.location(location)), recorded_by=recorded_by, via=via, clock=clock, limits=limits
+            open_store(settings.location(location), make=make),
+            recorded_by=recorded_by,
+            via=via,
+            clock=clock,
+            limits=limits,
         )
 
     def __enter__(self) -> Self:

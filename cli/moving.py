@@ -10,8 +10,6 @@ import click
 
 from ..books import Books
 from ..books.answers import Answer
-from ..books.settings import location
-from ..domain.errors import NotFound
 from .common import JSON, tell, write_json
 from .common import books as opened_books
 
@@ -31,13 +29,8 @@ def copy(source: str, target: str, as_json: bool) -> None:
     Positions, times and links stay as they are. What was interrupted goes on where it stopped; a target that holds
     other events is refused.
     """
-    with Books.open(_there(source), via="cli") as opened:
-        if opened.file.made:
-            raise NotFound(
-                f"there were no books at {opened.file.where}, only empty ones now: check the name", code="no-books"
-            )
-        with _progress(opened.position) as advance:
-            answer = opened.copy_to(target, advance)
+    with Books.open(source, via="cli", make=False) as opened, _progress(opened.position) as advance:
+        answer = opened.copy_to(target, advance)
     _say(answer, "copied", as_json)
 
 
@@ -46,7 +39,7 @@ def copy(source: str, target: str, as_json: bool) -> None:
 @JSON
 def backup(file: Path, as_json: bool) -> None:
     """Copy the books into a new file, as they are at this moment; others may write meanwhile."""
-    opened = opened_books()
+    opened = opened_books(make=False)
     with _progress(opened.position) as advance:
         answer = opened.backup(file, advance)
     _say(answer, "backed up", as_json)
@@ -80,14 +73,6 @@ def setup(role: str | None) -> None:
         )
     else:
         click.echo(f"{opened.file.where} is up to date")
-
-
-def _there(source: str) -> str:
-    """Where to copy from; a file that was mistyped is not made."""
-    where = location(source)
-    if "://" not in where and not Path(where).is_file():
-        raise click.BadParameter(f"there is no file {where}", param_hint="FROM")
-    return where
 
 
 def _say(answer: Answer, what: str, as_json: bool) -> None:

@@ -625,7 +625,12 @@ def test_a_name_that_was_mistyped_is_no_source_and_no_backup(
     nowhere, target, text = place("a database", server, tmp_path), tmp_path / "target.db", tmp_path / "text.csv"
     text.write_text("date,usd\n")
     assert run(["books", "copy", nowhere, str(target)]) == 3
-    assert "there were no books at" in capsys.readouterr().err
+    assert "there are no books at postgresql://" in capsys.readouterr().err
+    assert server.sql("SELECT FROM pg_namespace WHERE nspname = %s", (nowhere.rpartition("=")[2],)) == []
+    assert run(["books", "copy", str(tmp_path / "missing.db"), str(target)]) == 3
+    assert f"there are no books at {tmp_path}/missing.db, and none were made" in capsys.readouterr().err
+    assert run(["--books", str(tmp_path / "missing.db"), "books", "backup", str(target)]) == 3
+    assert list(tmp_path.glob("missing.db*")) == []
     for backup in (text, tmp_path / "missing.db"):
         assert run(["--books", str(target), "books", "restore", str(backup)]) in (5, 6)
         assert str(backup) in capsys.readouterr().err

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
-from ...domain.errors import Busy, Unavailable
+from ...domain.errors import Busy, NoBooks, Unavailable
 from . import schema
 from .address import Address, address_of
 from .admission import Admission
@@ -65,7 +65,7 @@ class Database:
 
     kind = "postgresql"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, make: bool = True) -> None:
         self.address: Address = address_of(url)
         self.where = self.address.shown
         self.made = False
@@ -79,12 +79,12 @@ class Database:
         self._admission = Admission(self.address)
         self._readers = Readers(self._connected, self._admission, self.patience)
         try:
-            self._require_books()
+            self._require_books(make=make)
         except BaseException:
             self.close()
             raise
 
-    def _require_books(self) -> None:
+    def _require_books(self, *, make: bool) -> None:
         """Look at what is there; make the books if there are none, and bring them up to date if they are old."""
         self._turn.acquire()
         try:
@@ -95,6 +95,8 @@ class Database:
             self._turn.release()
         if version == schema.FORMAT:
             return
+        if version == 0 and not make:
+            raise NoBooks(self.where)
         with self._setting_up() as session:
             version = schema.version_of(session, self.address)  # somebody may have been quicker
             if version == 0:
