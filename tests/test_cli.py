@@ -252,6 +252,20 @@ def test_exit_3_says_refused_or_not_found(mecris: Mecris, line: str, told: str) 
     assert mecris(line) == (3, "", told + "\n")
 
 
+@pytest.mark.parametrize(
+    ("day", "told"),
+    [
+        ("2025-9-1", "2025-9-1 is not written as a day: write it like 2025-09-01"),
+        ("2025-09-01T09:00:00Z", "2025-09-01T09:00:00Z is not written as a day: write it like 2025-09-01"),
+        ("2025-02-30", "2025-02-30 is not a day of the calendar: give one like 2025-09-01"),
+        ("1969-12-31", "1969-12-31 is out of range: give a day from 1970 to 9000"),
+    ],
+)
+def test_a_day_is_told_what_is_wrong_with_it(mecris: Mecris, day: str, told: str) -> None:
+    line = f"budget cycle create --start {day} --end 2025-09-30 --target 1"
+    assert mecris(line) == (3, "", f"refused: {told}\n")
+
+
 def test_exit_4_says_conflict(founded: Mecris) -> None:
     line = "budget add-source --cycle 1 --name 'session log' --idempotency-key k --json --amount"
     first = founded(line, "0.2")
