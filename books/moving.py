@@ -236,6 +236,7 @@ def backup(source: "Books", path: Path, progress: Progress | None = None) -> Ans
     draft = path.with_name(f"{path.name}.part")
     try:
         with type(source).open(draft) as target:
+            _require_of_these(source, target, draft)
             answer = copy(source, target, progress)
     except Damaged:
         for left in path.parent.glob(f"{draft.name}*"):
@@ -243,6 +244,18 @@ def backup(source: "Books", path: Path, progress: Progress | None = None) -> Ans
         raise
     draft.replace(path)
     return Answer(file=str(path), **answer)
+
+
+def _require_of_these(source: "Books", target: "Books", draft: Path) -> None:
+    """Refuse what an interrupted backup of other books left behind."""
+    with source.file.reading() as reading:
+        try:
+            _common_beginning(reading, target)
+        except RuleRefused:
+            raise RuleRefused(
+                f"{draft} is left over from an interrupted backup of other books: remove it, and try again",
+                code="other-books",
+            ) from None
 
 
 def require_backup(path: Path) -> None:

@@ -12,6 +12,7 @@ from ..books import Books
 from ..books.answers import Answer
 from .common import JSON, tell, write_json
 from .common import books as opened_books
+from .exits import Stopped
 
 
 @click.group()
@@ -29,7 +30,7 @@ def copy(source: str, target: str, as_json: bool) -> None:
     Positions, times and links stay as they are. What was interrupted goes on where it stopped; a target that holds
     other events is refused.
     """
-    with Books.open(source, via="cli", make=False) as opened, _progress(opened.position) as advance:
+    with Books.open(source, via="cli", make=False) as opened, _goes_on(), _progress(opened.position) as advance:
         answer = opened.copy_to(target, advance)
     _say(answer, "copied", as_json)
 
@@ -40,7 +41,7 @@ def copy(source: str, target: str, as_json: bool) -> None:
 def backup(file: Path, as_json: bool) -> None:
     """Copy the books into a new file, as they are at this moment; others may write meanwhile."""
     opened = opened_books(make=False)
-    with _progress(opened.position) as advance:
+    with _goes_on(), _progress(opened.position) as advance:
         answer = opened.backup(file, advance)
     _say(answer, "backed up", as_json)
 
@@ -54,7 +55,7 @@ def restore(file: Path, as_json: bool) -> None:
 
     require_backup(file)  # before new books are made for it
     opened = opened_books()
-    with _progress(0) as advance:
+    with _goes_on(), _progress(0) as advance:
         answer = opened.restore(file, advance)
     _say(answer, "restored", as_json)
 
@@ -94,3 +95,12 @@ def _progress(length: int) -> Iterator[Any]:
         return
     with click.progressbar(length=length, label="events", file=sys.stderr) as bar:
         yield bar.update
+
+
+@contextmanager
+def _goes_on() -> Iterator[None]:
+    """Say, when it is interrupted, that nothing of it was in vain."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped("what was copied stays, and the same command goes on from there") from None
