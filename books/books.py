@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..notifiers.delivery import Patience
     from . import audit
     from .access import Doorkeeper
+    from .comparing import Stage
     from .costs import Costs
     from .counters import Counters
     from .importing import Progress
@@ -523,24 +524,33 @@ class Books:
 
     # -- moving ---------------------------------------------------------------------------------------------------
 
-    def copy_to(self, location: str | os.PathLike[str], progress: follow.Progress | None = None) -> Answer:
-        """Copy these books to another place, event by event, and compare every answer; goes on where it was interrupted."""
+    def copy_to(
+        self, location: str | os.PathLike[str], progress: follow.Progress | None = None, stage: "Stage | None" = None
+    ) -> Answer:
+        """Copy these books to another place, event by event, and compare every answer; goes on where it was interrupted.
+
+        `progress` is told how many events were copied since it was told last, and `stage` what is compared next.
+        """
         from .moving import copy
 
         with type(self).open(location, clock=self._clock, limits=self.limits) as target:
-            return copy(self, target, progress)
+            return copy(self, target, progress, stage)
 
-    def backup(self, path: str | os.PathLike[str], progress: follow.Progress | None = None) -> Answer:
+    def backup(
+        self, path: str | os.PathLike[str], progress: follow.Progress | None = None, stage: "Stage | None" = None
+    ) -> Answer:
         """Copy these books into a new file, as they are at this moment, while others write."""
         from .moving import backup
 
-        return backup(self, Path(path), progress)
+        return backup(self, Path(path), progress, stage)
 
-    def restore(self, path: str | os.PathLike[str], progress: follow.Progress | None = None) -> Answer:
+    def restore(
+        self, path: str | os.PathLike[str], progress: follow.Progress | None = None, stage: "Stage | None" = None
+    ) -> Answer:
         """Take over what a backup holds; these books are new, or hold the beginning of it."""
         from .moving import restore
 
-        return restore(self, Path(path), progress)
+        return restore(self, Path(path), progress, stage)
 
     def wait(self, position: int, seconds: float) -> int:
         """Where the log ends, as soon as that is beyond a position, or after so many seconds; whoever wrote there."""

@@ -14,6 +14,9 @@ from .common import JSON, tell, write_json
 from .common import books as opened_books
 from .exits import Stopped
 
+LABEL = 32
+"""Letters of what is compared; a bar beside it, without its figures, fits into 80 columns."""
+
 
 @click.group()
 def books() -> None:
@@ -30,8 +33,8 @@ def copy(source: str, target: str, as_json: bool) -> None:
     Positions, times and links stay as they are. What was interrupted goes on where it stopped; a target that holds
     other events is refused.
     """
-    with Books.open(source, via="cli", make=False) as opened, _goes_on(), _progress(opened.position) as advance:
-        answer = opened.copy_to(target, advance)
+    with Books.open(source, via="cli", make=False) as opened, _goes_on(), _progress(opened.position) as told:
+        answer = opened.copy_to(target, *told)
     _say(answer, "copied", as_json)
 
 
@@ -41,8 +44,8 @@ def copy(source: str, target: str, as_json: bool) -> None:
 def backup(file: Path, as_json: bool) -> None:
     """Copy the books into a new file, as they are at this moment; others may write meanwhile."""
     opened = opened_books(make=False)
-    with _goes_on(), _progress(opened.position) as advance:
-        answer = opened.backup(file, advance)
+    with _goes_on(), _progress(opened.position) as told:
+        answer = opened.backup(file, *told)
     _say(answer, "backed up", as_json)
 
 
@@ -55,8 +58,8 @@ def restore(file: Path, as_json: bool) -> None:
 
     require_backup(file)  # before new books are made for it
     opened = opened_books()
-    with _goes_on(), _progress(0) as advance:
-        answer = opened.restore(file, advance)
+    with _goes_on(), _progress(0) as told:
+        answer = opened.restore(file, *told)
     _say(answer, "restored", as_json)
 
 
@@ -88,13 +91,18 @@ def _say(answer: Answer, what: str, as_json: bool) -> None:
 
 
 @contextmanager
-def _progress(length: int) -> Iterator[Any]:
-    """A progress bar on standard error, where a person sees it."""
+def _progress(length: int) -> Iterator[tuple[Any, Any]]:
+    """On standard error, where a person sees it: a bar of the events that are copied, and then what is compared."""
     if not sys.stderr.isatty():
-        yield None
+        yield None, None
         return
-    with click.progressbar(length=length, label="events", file=sys.stderr) as bar:
-        yield bar.update
+    with click.progressbar(length=length, label="copying", file=sys.stderr) as bar:
+
+        def compare(what: str) -> None:
+            bar.label = f"comparing {what}"[:LABEL].ljust(LABEL)
+            bar.render_progress()
+
+        yield bar.update, compare
 
 
 @contextmanager

@@ -649,6 +649,19 @@ def test_a_place_that_one_may_not_look_into_is_named(
     assert capsys.readouterr().err == f"could not be done: {kept}/books.backup: Permission denied\n"
 
 
+def test_a_terminal_shows_what_is_copied_and_what_is_compared(
+    source: Books, kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(["--books", source.file.where, "books", "backup", str(kept / "books.backup")]) == 0
+    said = capsys.readouterr().err
+    at = [
+        said.index(what)
+        for what in ("copying", "comparing the log", "comparing rows", "comparing status of cycle 1 as")
+    ]
+    assert at == sorted(at)
+
+
 def test_empty_books_are_copied(elsewhere: str, tmp_path: Path) -> None:
     with Books.open(tmp_path / "empty.db") as books:
         answer = books.copy_to(elsewhere)
