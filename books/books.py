@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..notifiers.delivery import Patience
     from . import audit
     from .access import Doorkeeper
+    from .comparing import Stage
     from .costs import Costs
     from .counters import Counters
     from .importing import Progress
@@ -73,15 +74,20 @@ class Books:
         via: str = "python",
         clock: Callable[[], datetime] = _now,
         limits: Limits | None = None,
+        make: bool = True,
     ) -> Self:
-        """Open the books, or make them if there are none.
+        """Open the books, or make them if there are none, unless `make` is false.
 
         `location` defaults to MECRIS_BOOKS, else to a file in the user's data directory; `recorded_by` to the
         operating-system user, `limits` (where health changes) to what the environment says. Raises `Damaged` for a file
-        that is not Mecris', `Unavailable` for one that cannot be reached.
+        that is not Mecris', `Unavailable` for one that cannot be reached, `NoBooks` where none are and none are to be made.
         """
         return cls(
-            open_store(settings.location(location)), recorded_by=recorded_by, via=via, clock=clock, limits=limits
+            open_store(settings.location(location), make=make),
+            recorded_by=recorded_by,
+            via=via,
+            clock=clock,
+            limits=limits,
         )
 
     def __enter__(self) -> Self:
@@ -526,24 +532,33 @@ class Books:
 
     # -- moving ---------------------------------------------------------------------------------------------------
 
-    def copy_to(self, location: str | os.PathLike[str], progress: follow.Progress | None = None) -> Answer:
-        """Copy these books to another place, event by event, and compare every answer; goes on where it was interrupted."""
+    def copy_to(
+        self, location: str | os.PathLike[str], progress: follow.Progress | None = None, stage: "Stage | None" = None
+    ) -> Answer:
+        """Copy these books to another place, event by event, and compare every answer; goes on where it was interrupted.
+
+        `progress` is told how many events were copied since it was told last, and `stage` what is compared next.
+        """
         from .moving import copy
 
         with type(self).open(location, clock=self._clock, limits=self.limits) as target:
-            return copy(self, target, progress)
+            return copy(self, target, progress, stage)
 
-    def backup(self, path: str | os.PathLike[str], progress: follow.Progress | None = None) -> Answer:
+    def backup(
+        self, path: str | os.PathLike[str], progress: follow.Progress | None = None, stage: "Stage | None" = None
+    ) -> Answer:
         """Copy these books into a new file, as they are at this moment, while others write."""
         from .moving import backup
 
-        return backup(self, Path(path), progress)
+        return backup(self, Path(path), progress, stage)
 
-    def restore(self, path: str | os.PathLike[str], progress: follow.Progress | None = None) -> Answer:
+    def restore(
+        self, path: str | os.PathLike[str], progress: follow.Progress | None = None, stage: "Stage | None" = None
+    ) -> Answer:
         """Take over what a backup holds; these books are new, or hold the beginning of it."""
         from .moving import restore
 
-        return restore(self, Path(path), progress)
+        return restore(self, Path(path), progress, stage)
 
     def wait(self, position: int, seconds: float) -> int:
         """Where the log ends, as soon as that is beyond a position, or after so many seconds; whoever wrote there."""

@@ -72,15 +72,26 @@ def still(books: "Books", connection: Connection, where: str, now: "datetime") -
     return type(books)(store, clock=lambda: now, limits=books.limits)
 
 
-def require_same(ours: "Books", theirs: "Books") -> Compared:
+Stage = Callable[[str], None]
+"""Is told what is compared next."""
+
+
+def _unheard(_: str) -> None:
+    """What is told to nobody."""
+
+
+def require_same(ours: "Books", theirs: "Books", stage: Stage | None = None) -> Compared:
     """Compare everything but the desk; raises `Damaged` where the second are not what the first are."""
+    stage = stage or _unheard
     with ours.file.reading() as reading, theirs.file.reading() as other:
         pair = Pair(reading, other, ours.file.where, theirs.file.where)
+        stage("the log")
         events = [pair.same_table(table, columns) for table, columns in LOG.items()]
+        stage("rows")
         rows = sum(pair.same_table(table, columns) for table, columns in KEYS.items())
         rows += pair.same_evidence() + pair.same_read_models()
         end = positions.head(reading).position
-    return Compared(events[0], rows, _same_answers(ours, theirs, end))
+    return Compared(events[0], rows, _same_answers(ours, theirs, end, stage))
 
 
 # -- rows -----------------------------------------------------------------------------------------------------------
@@ -158,10 +169,11 @@ def _digest(connection: Connection, table: str) -> tuple[int, int]:
 Question = tuple[str, Callable[["Books"], Any]]
 
 
-def _same_answers(ours: "Books", theirs: "Books", end: int) -> int:
+def _same_answers(ours: "Books", theirs: "Books", end: int, stage: Stage) -> int:
     """Ask both for everything there is to ask; how many answers there were."""
     compared = 0
     for question, ask in _questions(ours, end):
+        stage(question)
         one, other = (to_json(ask(books)).replace(NUL_IN_JSON, SIGN) for books in (ours, theirs))
         if one != other:
             raise Damaged(

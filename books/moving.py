@@ -19,7 +19,7 @@ from ..store.connection import Connection, stream
 from ..store.faults import told
 from ..store.file import address
 from .answers import Answer
-from .comparing import DESK, KEYS, Compared, Pair, require_same, still
+from .comparing import DESK, KEYS, Compared, Pair, Stage, require_same, still
 from .packing import content, is_kept, names
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Event(NamedTuple):
     link: bytes
 
 
-def copy(source: "Books", target: "Books", progress: Progress | None = None) -> Answer:
+def copy(source: "Books", target: "Books", progress: Progress | None = None, stage: Stage | None = None) -> Answer:
     """Copy what the source holds at this moment; the target is empty, or holds the beginning of it."""
     if source.file.where == target.file.where:
         raise RuleRefused("these are the same books: name others to copy to", code="same-books")
@@ -60,7 +60,7 @@ def copy(source: "Books", target: "Books", progress: Progress | None = None) -> 
         copied = _copy_events(reading, target, _common_beginning(reading, target), end, progress)
         _copy_evidence(reading, target)
         desk = _copy_beside(source, reading, target)
-        events, rows, answers = _compared(source, reading, target, end)
+        events, rows, answers = _compared(source, reading, target, end, stage)
     return Answer(
         recorded=copied > 0,
         copied=copied,
@@ -72,14 +72,16 @@ def copy(source: "Books", target: "Books", progress: Progress | None = None) -> 
     )
 
 
-def _compared(source: "Books", reading: Connection, target: "Books", end: positions.Head) -> Compared:
+def _compared(
+    source: "Books", reading: Connection, target: "Books", end: positions.Head, stage: Stage | None
+) -> Compared:
     """Compare all that was copied, now or before; refuses a target in which somebody went on writing."""
     with target.file.reading() as written:
         if positions.head(written).position > end.position:
             raise _written_by_others(target)
         now = source.now()
         return require_same(
-            still(source, reading, source.file.where, now), still(target, written, target.file.where, now)
+            still(source, reading, source.file.where, now), still(target, written, target.file.where, now), stage
         )
 
 
@@ -227,7 +229,7 @@ def _put(reading: Connection, connection: Connection, table: str, columns: str) 
 # -- backups --------------------------------------------------------------------------------------------------------
 
 
-def backup(source: "Books", path: Path, progress: Progress | None = None) -> Answer:
+def backup(source: "Books", path: Path, progress: Progress | None = None, stage: Stage | None = None) -> Answer:
     """Copy the books into a new file; it gets its name when it is whole."""
     if path.exists():
         raise Unavailable(f"{path} is there already: name a file that is not")
@@ -236,13 +238,26 @@ def backup(source: "Books", path: Path, progress: Progress | None = None) -> Ans
     draft = path.with_name(f"{path.name}.part")
     try:
         with type(source).open(draft) as target:
-            answer = copy(source, target, progress)
+            _require_of_these(source, target, draft)
+            answer = copy(source, target, progress, stage)
     except Damaged:
         for left in path.parent.glob(f"{draft.name}*"):
             left.unlink()
         raise
     draft.replace(path)
     return Answer(file=str(path), **answer)
+
+
+def _require_of_these(source: "Books", target: "Books", draft: Path) -> None:
+    """Refuse what an interrupted backup of other books left behind."""
+    with source.file.reading() as reading:
+        try:
+            _common_beginning(reading, target)
+        except RuleRefused:
+            raise RuleRefused(
+                f"{draft} is left over from an interrupted backup of other books: remove it, and try again",
+                code="other-books",
+            ) from None
 
 
 def require_backup(path: Path) -> None:
@@ -257,11 +272,11 @@ def require_backup(path: Path) -> None:
         raise NotBooks(f"{path} is no whole backup: name another that `mecris books backup` wrote") from damaged
 
 
-def restore(target: "Books", path: Path, progress: Progress | None = None) -> Answer:
+def restore(target: "Books", path: Path, progress: Progress | None = None, stage: Stage | None = None) -> Answer:
     """Copy the books in a file into these, and change nothing of it; a file that is not there is no books, and is not made."""
     require_backup(path)
     with TemporaryDirectory(prefix="mecris-") as folder, _read(_of_today(path, Path(folder), target)) as connection:
-        return copy(still(target, connection, str(path.absolute()), target.now()), target, progress)
+        return copy(still(target, connection, str(path.absolute()), target.now()), target, progress, stage)
 
 
 def _of_today(path: Path, folder: Path, target: "Books") -> Path:

@@ -71,11 +71,11 @@ def asked_as_of(command: F) -> F:
     )
 
 
-def books() -> Books:
-    """The books that the command line names; closed when the command is done."""
+def books(*, make: bool = True) -> Books:
+    """The books that the command line names, made if there are none and `make` says so; closed when the command is done."""
     ctx = click.get_current_context()
     named = ctx.find_root().obj
-    opened = ctx.with_resource(Books.open(named, via="cli"))
+    opened = ctx.with_resource(Books.open(named, via="cli", make=make))
     if named and opened.file.made:
         tell(f"new books: {opened.file.where}")  # a name that was mistyped is seen at once
     return opened

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from ..domain.errors import MecrisError, NotFound
-from .exits import FAULT, INTERRUPTED, WORDS, exit_of
+from .exits import FAULT, INTERRUPTED, WORDS, Stopped, exit_of
 from .lazy import Lazy
 
 _GROUPS = {
@@ -71,8 +71,10 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as wrong:
         wrong.show()
         return wrong.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: nothing more was recorded", err=True)
+    except (click.Abort, KeyboardInterrupt) as stopped:
+        click.echo(
+            f"interrupted: {stopped.message if isinstance(stopped, Stopped) else 'nothing more was recorded'}", err=True
+        )
         return INTERRUPTED
     except MecrisError as error:
         click.echo(f"{_kind(error)}: {error.message}", err=True)
@@ -80,7 +82,8 @@ def run(arguments: list[str]) -> int:
     except SystemExit:  # how click takes it when the reader has seen enough and closes the pipe
         return 0
     except OSError as error:  # a full disk behind a pipe, say
-        click.echo(f"could not be done: {error.strerror or error}", err=True)
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"could not be done: {where}{error.strerror or error}", err=True)
         return FAULT
     except Exception as fault:  # the last line of defence: a person never sees a bare traceback
         return _our_fault(fault)

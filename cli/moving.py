@@ -10,10 +10,12 @@ import click
 
 from ..books import Books
 from ..books.answers import Answer
-from ..books.settings import location
-from ..domain.errors import NotFound
 from .common import JSON, tell, write_json
 from .common import books as opened_books
+from .exits import Stopped
+
+LABEL = 32
+"""Letters of what is compared; a bar beside it, without its figures, fits into 80 columns."""
 
 
 @click.group()
@@ -31,13 +33,8 @@ def copy(source: str, target: str, as_json: bool) -> None:
     Positions, times and links stay as they are. What was interrupted goes on where it stopped; a target that holds
     other events is refused.
     """
-    with Books.open(_there(source), via="cli") as opened:
-        if opened.file.made:
-            raise NotFound(
-                f"there were no books at {opened.file.where}, only empty ones now: check the name", code="no-books"
-            )
-        with _progress(opened.position) as advance:
-            answer = opened.copy_to(target, advance)
+    with Books.open(source, via="cli", make=False) as opened, _goes_on(), _progress(opened.position) as told:
+        answer = opened.copy_to(target, *told)
     _say(answer, "copied", as_json)
 
 
@@ -46,9 +43,9 @@ def copy(source: str, target: str, as_json: bool) -> None:
 @JSON
 def backup(file: Path, as_json: bool) -> None:
     """Copy the books into a new file, as they are at this moment; others may write meanwhile."""
-    opened = opened_books()
-    with _progress(opened.position) as advance:
-        answer = opened.backup(file, advance)
+    opened = opened_books(make=False)
+    with _goes_on(), _progress(opened.position) as told:
+        answer = opened.backup(file, *told)
     _say(answer, "backed up", as_json)
 
 
@@ -61,8 +58,8 @@ def restore(file: Path, as_json: bool) -> None:
 
     require_backup(file)  # before new books are made for it
     opened = opened_books()
-    with _progress(0) as advance:
-        answer = opened.restore(file, advance)
+    with _goes_on(), _progress(0) as told:
+        answer = opened.restore(file, *told)
     _say(answer, "restored", as_json)
 
 
@@ -74,16 +71,12 @@ def setup(role: str | None) -> None:
     if role is not None:
         opened.file.grant(role)
         click.echo(f"{role} may append to {opened.file.where}, and can change or delete no event")
+    elif opened.file.set_up():
+        click.echo(
+            f"{opened.file.where} has a place for its read models again: the next question makes them from the log"
+        )
     else:
         click.echo(f"{opened.file.where} is up to date")
-
-
-def _there(source: str) -> str:
-    """Where to copy from; a file that was mistyped is not made."""
-    where = location(source)
-    if "://" not in where and not Path(where).is_file():
-        raise click.BadParameter(f"there is no file {where}", param_hint="FROM")
-    return where
 
 
 def _say(answer: Answer, what: str, as_json: bool) -> None:
@@ -98,10 +91,24 @@ def _say(answer: Answer, what: str, as_json: bool) -> None:
 
 
 @contextmanager
-def _progress(length: int) -> Iterator[Any]:
-    """A progress bar on standard error, where a person sees it."""
+def _progress(length: int) -> Iterator[tuple[Any, Any]]:
+    """On standard error, where a person sees it: a bar of the events that are copied, and then what is compared."""
     if not sys.stderr.isatty():
-        yield None
+        yield None, None
         return
-    with click.progressbar(length=length, label="events", file=sys.stderr) as bar:
-        yield bar.update
+    with click.progressbar(length=length, label="copying", file=sys.stderr) as bar:
+
+        def compare(what: str) -> None:
+            bar.label = f"comparing {what}"[:LABEL].ljust(LABEL)
+            bar.render_progress()
+
+        yield bar.update, compare
+
+
+@contextmanager
+def _goes_on() -> Iterator[None]:
+    """Say, when it is interrupted, that nothing of it was in vain."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped("what was copied stays, and the same command goes on from there") from None

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from ..books import Books
-from ..domain.errors import PayloadRefused, Unavailable
+from ..domain.errors import Busy, PayloadRefused, Unavailable
 from .common import tell, write_json
 from .importing import batch
 
 FOR_GOOD = (None, PayloadRefused.code, "fault")
 """What is done with a file until it changes: it was imported, or is none that can be."""
+AWAY = (Unavailable.code, Busy.code)
+"""What is no fault of a file: the books cannot be had."""
 LATER = 30.0
 """Seconds until a file is tried again that was refused for how the books stood."""
 PAUSE = 1.0
@@ -26,7 +28,9 @@ def watch(opened: Books, folder: Path, how: dict[str, Any], as_json: bool) -> in
     done: Seen = {}
     before: Seen = {}
     again: dict[Path, float] = {}
+    there = True
     while True:
+        there = _there(folder, before=there)
         now = look(folder)
         ready = [path for path, state in now.items() if before.get(path) == state and done.get(path) != state]
         clock = time.monotonic()
@@ -38,8 +42,20 @@ def watch(opened: Books, folder: Path, how: dict[str, Any], as_json: bool) -> in
                 done[path] = now[path]
             else:
                 again[path] = clock + LATER
+                if answer.get("code") in AWAY and not as_json:
+                    tell(f"  {path.name} is tried again in {LATER:.0f} s")
         before = now
         time.sleep(PAUSE)
+
+
+def _there(folder: Path, *, before: bool) -> bool:
+    """Is the folder there? It is said when that changes: a folder that is gone looks like one in which nothing comes."""
+    there = folder.is_dir()
+    if before and not there:
+        tell(f"{folder} is gone: it is watched again when it is back")
+    if there and not before:
+        tell(f"{folder} is back")
+    return there
 
 
 def look(folder: Path) -> Seen:

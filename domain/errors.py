@@ -8,6 +8,7 @@
     │   ├── RuleRefused         a rule about sources, plugs and cycles
     │   ├── ConfirmationNeeded  allowed, but only with an explicit yes
     │   ├── NotFound            unknown cycle, reading, plug, position
+    │   │   └── NoBooks         there are no books where some were to be read
     │   └── Denied              whoever asks may not (at the doors of a server)
     │       ├── Unauthenticated no token, or one that opens nothing
     │       └── Forbidden       a token whose scope is too small
@@ -79,6 +80,15 @@ class NotFound(Refused):
     """The books do not hold what was asked for."""
 
     code = "not-found"
+
+
+class NoBooks(NotFound):
+    """There are no books where some were to be read."""
+
+    code = "no-books"
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"there are no books at {where}, and none were made: check the name")
 
 
 class Denied(Refused):

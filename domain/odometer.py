@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import commands as c
 from . import odometer_events as e
 from .aggregate import Aggregate, Answer, Stamp
-from .counter import Said, Shown, fed_amount, in_words, spans, standing, state_of
+from .counter import Said, Shown, fed_amount, in_words, spans, standing
 from .errors import AmountRefused, NotFound, RuleRefused, TimeRefused
 from .event import Event
 from .ids import odometer_key
@@ -193,12 +193,9 @@ class Odometer(Aggregate):
     def _finalize(self, order: c.FinalizeMonth, stamp: Stamp) -> Answer:
         month = Month.read(order.month)
         known = self._known(month)
-        left = month.period.days_left(stamp.now)
         if not known.final:
             self.record(stamp, e.MonthFinalized, provider=self.provider, month=str(month), amount_usd=known.amount)
-        early = state_of(month, known, stamp.now) == "open"
-        warning = f"{month} is not over, {left} days of it are to come: reopen it to read them"
-        return {"month": str(month), "amount_usd": known.amount, "warnings": [warning] if early else []}
+        return {"month": str(month), "amount_usd": known.amount, "warnings": list(_to_come(month, stamp.now))}
 
     def _reopen(self, order: c.ReopenMonth, stamp: Stamp) -> Answer:
         reason = reason_of(order.reason, "the reason")
@@ -336,6 +333,15 @@ def _require_between(month: Month, stood: list[Said], amount: Decimal, read_at: 
             f"it cannot have shown {dollars(amount)} before; use --correct with a --reason if the later figure was wrong",
             code="counter-fell",
         )
+
+
+def _to_come(month: Month, now: datetime) -> Iterable[str]:
+    """What a month that is final already will not show; it is told and not refused, as on its last evening that is how it is done."""
+    left = month.period.days_left(now)
+    if left:
+        yield f"{month} is not over, {left} {'day of it is' if left == 1 else 'days of it are'} to come: reopen it to read {'it' if left == 1 else 'them'}"
+    elif now <= month.ends:
+        yield f"{month} is not over, today is its last day: reopen it to read what is still to come"
 
 
 def reaching_beyond(period: Period) -> Iterable[str]:

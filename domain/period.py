@@ -43,9 +43,13 @@ def _zone(name: str) -> tzinfo:
 
 def day(value: date | str) -> date:
     """Read a calendar day; a text must be YYYY-MM-DD."""
+    if isinstance(value, str) and not _DATE.fullmatch(value.strip()):
+        raise TimeRefused(f"{value} is not written as a day: write it like 2025-09-01")
     read = _from_iso(value.strip()) if isinstance(value, str) else value
-    if isinstance(read, datetime) or not isinstance(read, date) or not _in_range(read):
-        raise TimeRefused(f"{value!s} is not a calendar day from 1970 to 9000: write it like 2025-09-01")
+    if isinstance(read, datetime) or not isinstance(read, date):
+        raise TimeRefused(f"{value!s} is not a day of the calendar: give one like 2025-09-01")
+    if not _in_range(read):
+        raise TimeRefused(f"{value!s} is out of range: give a day from 1970 to 9000")
     return read
 
 

@@ -77,6 +77,9 @@ if TYPE_CHECKING:  # a protocol takes a quarter of a millisecond to make, which 
         def grant(self, role: str) -> None:
             """Let a role keep these books, with as little as that needs."""
 
+        def set_up(self) -> bool:
+            """Make a place for the read models again, if it is gone. Was it gone?"""
+
         def tidy(self) -> None:
             """After one very large write."""
 

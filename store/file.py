@@ -9,7 +9,7 @@ from threading import RLock, get_ident
 from time import monotonic, sleep
 from types import TracebackType
 
-from ..domain.errors import NotBooks, Unavailable
+from ..domain.errors import NoBooks, NotBooks, Unavailable
 from . import positions, schema
 from .faults import in_our_words, told
 
@@ -27,7 +27,7 @@ class File:
     kind = "sqlite"
     patience = PATIENCE
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, make: bool = True) -> None:
         self.where = path
         self._readers: deque[sqlite3.Connection] = deque()
         self._writer: sqlite3.Connection | None = None
@@ -38,15 +38,17 @@ class File:
         """Were these books made by this opening?"""
         try:
             with told(self.where):
-                self._require_books()
+                self._require_books(make=make)
         except BaseException:
             self.close()
             raise
 
-    def _require_books(self) -> None:
+    def _require_books(self, *, make: bool) -> None:
         """Look at the file without touching it, make it if there is none, bring it up to date if it is old."""
         if os.path.isdir(self.where):
             raise Unavailable(f"{self.where} is a folder: name a file in it with --books")
+        if not make and self._is_nothing():
+            raise NoBooks(self.where)
         if not os.path.exists(self.where):
             self._create()
             self.made = True
@@ -64,6 +66,12 @@ class File:
         if old and not self._sealed():
             with self.pen() as connection:
                 schema.upgrade(connection, self.where)
+
+    def _is_nothing(self) -> bool:
+        """Is there no file, or one with nothing in it?"""
+        with _reaching(self.where), suppress(FileNotFoundError):
+            return not os.stat(self.where).st_size
+        return True
 
     def _keep_a_write_ahead_log(self) -> None:
         """Set the journal mode that lets people read while somebody writes; it stays with the file."""
@@ -220,6 +228,10 @@ class File:
     def grant(self, role: str) -> None:
         """Refused: who may do what with a file is the operating system's to say."""
         raise Unavailable(f"{self.where} is a file, and knows no roles: set its permissions")
+
+    def set_up(self) -> bool:
+        """Nothing of a file is missing that it could do without."""
+        return False
 
     def tidy(self) -> None:
         """After one very large write: move it out of the write-ahead log, for which every small one would pay."""

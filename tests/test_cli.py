@@ -248,7 +248,22 @@ def test_exit_2_says_wrong_usage(mecris: Mecris, line: str) -> None:
     ],
 )
 def test_exit_3_says_refused_or_not_found(mecris: Mecris, line: str, told: str) -> None:
+    assert mecris("budget cycle list").code == 0
     assert mecris(line) == (3, "", told + "\n")
+
+
+@pytest.mark.parametrize(
+    ("day", "told"),
+    [
+        ("2025-9-1", "2025-9-1 is not written as a day: write it like 2025-09-01"),
+        ("2025-09-01T09:00:00Z", "2025-09-01T09:00:00Z is not written as a day: write it like 2025-09-01"),
+        ("2025-02-30", "2025-02-30 is not a day of the calendar: give one like 2025-09-01"),
+        ("1969-12-31", "1969-12-31 is out of range: give a day from 1970 to 9000"),
+    ],
+)
+def test_a_day_is_told_what_is_wrong_with_it(mecris: Mecris, day: str, told: str) -> None:
+    line = f"budget cycle create --start {day} --end 2025-09-30 --target 1"
+    assert mecris(line) == (3, "", f"refused: {told}\n")
 
 
 def test_exit_4_says_conflict(founded: Mecris) -> None:
@@ -408,6 +423,21 @@ def test_cycles_are_listed(founded: Mecris) -> None:
 def test_books_that_are_made_by_their_name_are_told(mecris: Mecris, tmp_path: Path) -> None:
     assert mecris("--books other.db budget cycle list --json") == (0, "[]\n", f"new books: {tmp_path}/other.db\n")
     assert mecris("--books other.db budget cycle list --json") == (0, "[]\n", "")
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("command", ["verify", "replay", "rebuild", "log"])
+def test_what_checks_books_makes_none(mecris: Mecris, tmp_path: Path, command: str) -> None:
+    for _ in range(2):
+        code, out, err = mecris(f"--books other.db audit {command}")
+        assert (code, out) == (3, "")
+        assert err.startswith("not found: there are no books at ")
+        assert err.endswith(", and none were made: check the name\n")
+    (tmp_path / "empty.db").touch()
+    assert mecris(f"--books empty.db audit {command}").code == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.db"]
+    mecris("--books empty.db budget cycle list")
+    assert mecris(f"--books empty.db audit {command}").code == 0
 
 
 def test_empty_answers_are_empty_lists(mecris: Mecris) -> None:

@@ -204,6 +204,56 @@ def test_a_watched_file_is_tried_again_when_only_the_books_stood_in_its_way(
     assert said.err.count("falls in no cycle") == 2
 
 
+def test_a_watched_folder_that_goes_and_comes_back_is_told_once(
+    books: Books, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mecris.cli import watching
+
+    folder, looks = tmp_path / "in", iter(range(1, 100))
+    folder.mkdir()
+
+    def pause(_: float) -> None:
+        match next(looks):
+            case 1:
+                folder.rmdir()
+            case 4:
+                folder.mkdir()
+                put("in/a.json", cost_report({1: "100"}))
+            case 8:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching.time, "sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        watching.watch(books, folder, {"dry_run": False}, as_json=False)
+    assert [f["file"] for f in books.evidence()] == ["a.json"]
+    said = capsys.readouterr().err
+    assert said.count(f"{folder} is gone: it is watched again when it is back\n") == 1
+    assert said.count(f"{folder} is back\n") == 1
+
+
+def test_a_watched_file_says_that_it_is_tried_again_when_the_books_could_not_be_reached(
+    books: Books, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mecris.cli import watching
+
+    (tmp_path / "in").mkdir()
+    put("in/a.json", cost_report({1: "100"}))
+    looks = iter(range(1, 100))
+
+    def away(*_: object, **__: object) -> None:
+        raise Unavailable("the books cannot be reached")
+
+    def pause(_: float) -> None:
+        if next(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(books, "import_file", away)
+    monkeypatch.setattr(watching.time, "sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        watching.watch(books, tmp_path / "in", {"dry_run": False}, as_json=False)
+    assert "the books cannot be reached\n  a.json is tried again in 30 s\n" in capsys.readouterr().err
+
+
 def _until(true: Callable[[], bool]) -> None:
     for _ in range(300):
         if true():

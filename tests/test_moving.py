@@ -546,6 +546,31 @@ def test_a_backup_that_was_interrupted_is_made_the_next_time(source: Books, kept
     assert list(content(kept)) == ["books.backup"]
 
 
+def test_a_command_that_is_interrupted_says_that_it_goes_on(
+    source: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where, target = source.file.where, str(tmp_path / "target.db")
+    for command in (["books", "copy", where, target], ["--books", where, "books", "backup", target]):
+        with monkeypatch.context() as stopped:
+            stopped.setattr(moving, "_copy_evidence", lambda *_: ctrl_c())
+            assert run(command) == 130
+        assert capsys.readouterr().err == (
+            "interrupted: what was copied stays, and the same command goes on from there\n"
+        )
+        assert run(command) == 0
+        capsys.readouterr()
+        Path(target).unlink()
+
+
+def test_what_a_backup_of_other_books_left_behind_is_to_be_removed(source: Books, kept: Path) -> None:
+    with Books.open(kept / "books.backup.part") as other:
+        other.handle(c.ReadOdometer(provider="groq", amount_usd=1))
+    with pytest.raises(RuleRefused, match=r"books\.backup\.part is left over from an interrupted backup .*: remove it"):
+        source.backup(kept / "books.backup")
+    (kept / "books.backup.part").unlink()
+    assert source.backup(kept / "books.backup")["events"] == source.position
+
+
 def test_a_copy_into_books_that_another_one_fills_is_refused(
     source: Books, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -613,6 +638,30 @@ def test_the_command_says_how_much_was_copied_and_compared(
     assert "'zz' was not copied: run `mecris audit verify` on both, or copy into new books" in said
 
 
+def test_a_place_that_one_may_not_look_into_is_named(
+    source: Books, kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", look)  # root may look everywhere
+    assert run(["--books", source.file.where, "books", "backup", str(kept / "books.backup")]) == 6
+    assert capsys.readouterr().err == f"could not be done: {kept}/books.backup: Permission denied\n"
+
+
+def test_a_terminal_shows_what_is_copied_and_what_is_compared(
+    source: Books, kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(["--books", source.file.where, "books", "backup", str(kept / "books.backup")]) == 0
+    said = capsys.readouterr().err
+    at = [
+        said.index(what)
+        for what in ("copying", "comparing the log", "comparing rows", "comparing status of cycle 1 as")
+    ]
+    assert at == sorted(at)
+
+
 def test_empty_books_are_copied(elsewhere: str, tmp_path: Path) -> None:
     with Books.open(tmp_path / "empty.db") as books:
         answer = books.copy_to(elsewhere)
@@ -625,7 +674,12 @@ def test_a_name_that_was_mistyped_is_no_source_and_no_backup(
     nowhere, target, text = place("a database", server, tmp_path), tmp_path / "target.db", tmp_path / "text.csv"
     text.write_text("date,usd\n")
     assert run(["books", "copy", nowhere, str(target)]) == 3
-    assert "there were no books at" in capsys.readouterr().err
+    assert "there are no books at postgresql://" in capsys.readouterr().err
+    assert server.sql("SELECT FROM pg_namespace WHERE nspname = %s", (nowhere.rpartition("=")[2],)) == []
+    assert run(["books", "copy", str(tmp_path / "missing.db"), str(target)]) == 3
+    assert f"there are no books at {tmp_path}/missing.db, and none were made" in capsys.readouterr().err
+    assert run(["--books", str(tmp_path / "missing.db"), "books", "backup", str(target)]) == 3
+    assert list(tmp_path.glob("missing.db*")) == []
     for backup in (text, tmp_path / "missing.db"):
         assert run(["--books", str(target), "books", "restore", str(backup)]) in (5, 6)
         assert str(backup) in capsys.readouterr().err

@@ -127,6 +127,27 @@ def test_finalizing_twice_is_once_and_a_gap_is_never_final(books: Books) -> None
 
 
 @pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ("2025-09-27T18:00:00Z", ["2025-09 is not over, 3 days of it are to come: reopen it to read them"]),
+        ("2025-09-29T18:00:00Z", ["2025-09 is not over, 1 day of it is to come: reopen it to read it"]),
+        (
+            "2025-09-30T18:00:00Z",
+            ["2025-09 is not over, today is its last day: reopen it to read what is still to come"],
+        ),
+        ("2025-10-01T00:00:00Z", []),
+    ],
+)
+def test_a_month_that_is_made_final_while_it_runs_is_told_to_its_last_day(
+    tmp_path: Path, now: str, told: list[str]
+) -> None:
+    with Books.open(tmp_path / "books.db", clock=Clock(now)) as books:
+        books.handle(c.ReadOdometer(provider="groq", amount_usd=1, month="2025-09"))
+        for _ in range(2):
+            assert books.handle(c.FinalizeMonth(provider="groq", month="2025-09"))["warnings"] == told
+
+
+@pytest.mark.parametrize(
     ("said", "code"),
     [
         ({"month": "2025-10"}, "future-month"),

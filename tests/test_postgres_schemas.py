@@ -4,6 +4,7 @@ import subprocess
 import sys
 from decimal import Decimal
 
+import psycopg
 import pytest
 from team import Place, assert_sound, tell
 
@@ -88,3 +89,64 @@ def test_two_books_in_two_schemas_do_not_see_each_other(place: Place) -> None:
         with ours.file.pen():  # a writer of one does not wait for the other's
             theirs.handle(OpenCycle(start_date="2025-02-01", end_date="2025-02-28", target_usd=2))
         assert_sound(theirs)
+
+
+@pytest.mark.parametrize("by", ["owner", "postgres"])
+def test_read_models_whose_schema_is_gone_are_made_again_for_whoever_keeps_the_books(
+    granted: Place, by: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        before = books.status(1)
+        granted.sql("postgres", f"DROP SCHEMA {granted.schema}_views CASCADE")
+        for role in ("ada", "owner"):
+            for command in ("budget status --cycle 1", "audit rebuild", "audit verify"):
+                assert run(["--books", granted.by(role), *command.split()]) == 6
+                said = capsys.readouterr().err
+                assert f"the read models of {books.file.where.replace('ada', role)} are gone" in said
+                assert "let the owner run `mecris books setup`" in said
+        assert run(["--books", granted.by("ada"), "books", "setup"]) == 6, "she may make no schema"
+        assert run(["--books", granted.by(by), "books", "setup"]) == 0
+        assert "has a place for its read models again" in capsys.readouterr().out
+        assert run(["--books", granted.by(by), "books", "setup"]) == 0
+        assert "is up to date" in capsys.readouterr().out
+        assert books.status(1) == before
+        assert_sound(books)
+    owned = f"SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE relnamespace = '{granted.schema}_views'::regnamespace"
+    assert granted.sql("owner", owned) == [("team",)]
+
+
+def test_read_models_whose_schema_is_gone_belong_to_the_owner_if_nobody_else_was_let_in(place: Place) -> None:
+    with Books.open(place.by("owner")) as books:
+        tell(books)
+        place.sql("postgres", f"DROP SCHEMA {place.schema}_views CASCADE")
+        assert run(["--books", place.by("postgres"), "books", "setup"]) == 0
+        assert_sound(books)
+
+
+def test_of_several_who_were_let_in_setup_is_told_whose_the_read_models_are(
+    granted: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    granted.server.sql("CREATE ROLE auditors; GRANT auditors TO owner")
+    assert run(["--books", granted.by("owner"), "books", "setup", "--grant", "auditors"]) == 0
+    granted.sql("postgres", f"DROP SCHEMA {granted.schema}_views CASCADE")
+    assert run(["--books", granted.by("owner"), "books", "setup"]) == 6
+    assert "is kept by auditors and team: say whose the read models are" in capsys.readouterr().err
+    assert run(["--books", granted.by("owner"), "books", "setup", "--grant", "team"]) == 0
+    with Books.open(granted.by("ada")) as books:
+        tell(books)
+        assert_sound(books)
+
+
+def test_the_public_schema_is_taken_where_not_everybody_may_put_something_into_it(place: Place) -> None:
+    place.server.sql(f"CREATE DATABASE {place.schema} OWNER owner")
+    address = (
+        place.by("owner").replace("/spend?", f"/{place.schema}?").replace(f"schema={place.schema}", "schema=public")
+    )
+    with psycopg.connect(address.replace("&schema=public", ""), autocommit=True) as owner:
+        owner.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        assert run(["--books", address, "books", "setup", "--grant", "team"]) == 5
+        owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        assert run(["--books", address, "books", "setup", "--grant", "team"]) == 0
+    with Books.open(address.replace("owner@", "ada@")) as books:
+        tell(books)

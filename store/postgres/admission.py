@@ -35,10 +35,17 @@ class Admission:
         answers = raw.execute(f"{begin}; {self._asked}")
         while answers.nextset():
             pass
-        version, rules, _ = answers.fetchone() or (None, False, None)
+        version, rules, _ = answers.fetchone() or self._nothing(raw)
         schema.require_known(version, self._address)
         if rules:
             raise Unavailable(
                 f"{self._address.shown} is kept by a group, whose members can put code among the read models; with the rights of the "
                 "owner or of a superuser it could change the log. Open it as a member of the group"
             )
+
+    def _nothing(self, raw: "psycopg.Connection[Any]") -> tuple[None, bool, None]:
+        """What there is to say when one of the two schemas, or the version, is missing; the log is there, it was asked."""
+        found = raw.execute(schema.HAS_VIEWS.format(views=self._address.views)).fetchone()
+        if found == (0,):
+            raise schema.gone(self._address)
+        return None, False, None

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
-from ...domain.errors import Busy, Unavailable
+from ...domain.errors import Busy, NoBooks, Unavailable
 from . import schema
 from .address import Address, address_of
 from .admission import Admission
@@ -65,7 +65,7 @@ class Database:
 
     kind = "postgresql"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, make: bool = True) -> None:
         self.address: Address = address_of(url)
         self.where = self.address.shown
         self.made = False
@@ -79,12 +79,12 @@ class Database:
         self._admission = Admission(self.address)
         self._readers = Readers(self._connected, self._admission, self.patience)
         try:
-            self._require_books()
+            self._require_books(make=make)
         except BaseException:
             self.close()
             raise
 
-    def _require_books(self) -> None:
+    def _require_books(self, *, make: bool) -> None:
         """Look at what is there; make the books if there are none, and bring them up to date if they are old."""
         self._turn.acquire()
         try:
@@ -95,6 +95,8 @@ class Database:
             self._turn.release()
         if version == schema.FORMAT:
             return
+        if version == 0 and not make:
+            raise NoBooks(self.where)
         with self._setting_up() as session:
             version = schema.version_of(session, self.address)  # somebody may have been quicker
             if version == 0:
@@ -105,8 +107,7 @@ class Database:
                 schema.upgrade(session, self.address)
 
     def _require_the_right(self, session: Session) -> None:
-        may = session.execute("SELECT has_database_privilege(current_database(), 'CREATE')").fetchone()[0]
-        if not may:
+        if not schema.may_create(session):
             raise Unavailable(
                 f"there are no books in {self.where} yet, and this role may not make them: let the owner run "
                 "`mecris books setup`, see docs/operations.md"
@@ -305,6 +306,11 @@ class Database:
         """Let a role keep these books: append to the log, and own the read models. It can change or delete no event."""
         with self._setting_up() as session:
             schema.grant(session, self.address, role)
+
+    def set_up(self) -> bool:
+        """Make a place for the read models again, if it is gone; whoever keeps the books gets it. Was it gone?"""
+        with self._setting_up() as session:
+            return schema.remake(session, self.address)
 
     def tidy(self) -> None:
         """After one very large write: let the planner know what there is now."""

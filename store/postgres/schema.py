@@ -75,6 +75,12 @@ SELECT quote_ident(pg_get_userbyid(nspowner)), pg_get_userbyid(nspowner) = curre
 _KEEPER = """
 SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace, pg_class log
 WHERE log.oid = ?::regclass AND nspname = ? AND nspowner <> relowner"""
+_KEEPERS = """
+SELECT DISTINCT quote_ident(pg_get_userbyid(a.grantee)) FROM pg_class log, aclexplode(log.relacl) a
+WHERE log.oid = ?::regclass AND a.privilege_type = 'INSERT' AND a.grantee NOT IN (0, log.relowner) ORDER BY 1"""
+_RULER = "SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class WHERE oid = ?::regclass"
+HAS_VIEWS = "SELECT count(*) FROM pg_namespace WHERE nspname = '{views}'"
+_MAY_CREATE = "SELECT has_database_privilege(current_database(), 'CREATE')"
 _MAY_UPGRADE = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = ?::regclass"
 READ_MODELS = "^(view_positions|(access|budget|cost|import|odometer)_[a-z_]+)$"
 _MINE = """
@@ -117,10 +123,52 @@ def create(session: Session, address: Address) -> None:
     for (name,) in session.execute(_TAKEN, (address.schema, address.views)):  # also what came just before ours
         raise _not_ours(name, address)
     for statement in (*sqlite.LOG, *sqlite.DESK, *sqlite.EVIDENCE):
-        session.execute(statement.replace("CREATE TABLE view_", "CREATE TABLE main.view_"))
+        _make(session, statement)
     _guard(session, address)
     session.execute(f"CREATE TABLE {address.log}.books (format INTEGER NOT NULL)")
     session.execute(f"INSERT INTO {address.log}.books VALUES (?)", (FORMAT,))
+
+
+def _make(session: Session, statement: str) -> None:
+    session.execute(statement.replace("CREATE TABLE view_", "CREATE TABLE main.view_"))
+
+
+def may_create(session: Session) -> bool:
+    """May this role make a schema?"""
+    return bool(session.execute(_MAY_CREATE).fetchone()[0])
+
+
+def gone(address: Address) -> Unavailable:
+    """The error to raise for books whose log is there, and the schema of their read models is not."""
+    return Unavailable(
+        f"the read models of {address.shown} are gone, and can be made again from its log: let the owner run "
+        "`mecris books setup`"
+    )
+
+
+def remake(session: Session, address: Address, keeper: str | None = None) -> bool:
+    """Make the schema of the read models again if it is gone, empty: the next question fills it. Was it gone?"""
+    if session.execute(HAS_VIEWS.format(views=address.views)).fetchone()[0]:
+        return False
+    if not may_create(session):
+        raise gone(address)
+    session.execute(f"CREATE SCHEMA {address.views} AUTHORIZATION {keeper or _keeper(session, address)}")
+    for statement in sqlite.LOG:
+        if "CREATE TABLE view_" in statement:
+            _make(session, statement)
+    return True
+
+
+def _keeper(session: Session, address: Address) -> str:
+    """Whose the read models are, by who may append to the log: the role that was let in, or the owner if there is none."""
+    log = (f"{address.log}.stored_events",)
+    keepers = [name for (name,) in session.execute(_KEEPERS, log)]
+    if len(keepers) > 1:
+        raise Unavailable(
+            f"{address.shown} is kept by {' and '.join(keepers)}: say whose the read models are with "
+            "`mecris books setup --grant ROLE`"
+        )
+    return str(keepers[0] if keepers else session.execute(_RULER, log).fetchone()[0])
 
 
 def _guard(session: Session, address: Address) -> None:
@@ -148,6 +196,7 @@ def grant(session: Session, address: Address, role: str) -> None:
     known = session.execute("SELECT quote_ident(rolname) FROM pg_roles WHERE rolname = ?", (role,)).fetchone()
     if known is None:
         raise Unavailable(f"there is no role '{role}' on this server: make it with CREATE ROLE")
+    remake(session, address, known[0])
     _guard(session, address)
     _grant(session, address, known[0])
     _hand_over(session, address, known[0])
