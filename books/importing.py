@@ -18,7 +18,7 @@ from ..domain import commands as c
 from ..domain.errors import NotFound, PayloadRefused, TimeRefused, Unavailable
 from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
-from ..domain.period import as_text, from_text, time_text
+from ..domain.period import LATE, as_text, from_text, time_text
 from ..domain.terms import Terms
 from ..domain.text import name_of
 from ..importers.ahead import LARGE, collecting_seldom, read_ahead
@@ -71,15 +71,17 @@ class _Rehearsed(Exception):
 
 def import_file(books: "Books", path: str, asked: Asked, by: str | None, progress: Progress | None) -> Answer:
     """Import one file; the same file again records nothing."""
-    if asked.exported_at is not None and asked.exported_at > books.now():
+    now = books.now()
+    if asked.exported_at is not None and asked.exported_at > now:
         raise TimeRefused(
             f"{time_text(asked.exported_at)} has not come yet: say when the file was exported, at the latest now"
         )
     with _opened(path) as (stream, mtime, require_unchanged), Packing(path, stream) as packing:
-        file, exported = File(writable(Path(path).name), stream), asked.exported_at or mtime
+        file = File(writable(Path(path).name), stream)
+        exported = asked.exported_at or _exported_by(file, mtime, now)
         importer = _importer_of(file, asked.format)
         with _reading_ahead(importer, file, packing, as_text(exported)) as ahead:
-            work = _Work(file, importer, *_digest(stream), exported, books.now(), asked)
+            work = _Work(file, importer, *_digest(stream), exported, now, asked)
             work.packing, work.ahead, work.progress = packing, ahead, progress
             return _done(books, work, by, require_unchanged)
 
@@ -141,6 +143,15 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], datetime, Callable[[], None]
             yield stream, datetime.fromtimestamp(before.st_mtime, UTC), require_unchanged
     except OSError as error:
         raise Unavailable(f"{path} cannot be read ({error.strerror or error}): check the path") from error
+
+
+def _exported_by(file: File, mtime: datetime, now: datetime) -> datetime:
+    """The file's own time; one that has not come yet would be right before every export to come."""
+    if mtime > now + LATE:
+        raise TimeRefused(
+            f"{file.name} was changed last at {time_text(mtime)}, which has not come yet: say when it was exported with --exported-at"
+        )
+    return min(mtime, now)
 
 
 def _importer_of(file: File, format: str | None) -> ModuleType:

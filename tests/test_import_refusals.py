@@ -69,6 +69,19 @@ def test_an_export_of_the_future_is_refused(books: Books, put: Put) -> None:
     assert books.evidence() == []
 
 
+def test_a_file_whose_own_time_has_not_come_yet_is_refused(books: Books, put: Put) -> None:
+    later = put("a.json", cost_report({1: "100"}), "2025-10-05T13:00:00Z")
+    with pytest.raises(TimeRefused, match="which has not come yet: say when it was exported with --exported-at"):
+        books.import_file(later)
+    assert books.evidence() == []
+    assert books.import_file(later, exported_at=datetime(2025, 10, 5, 12, tzinfo=UTC))["recorded"]
+
+
+def test_a_file_of_a_clock_that_is_a_little_ahead_is_of_now(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100"}), "2025-10-05T12:04:59Z"))
+    assert [f["exported_at"] for f in books.evidence()] == ["2025-10-05T12:00:02Z"]
+
+
 def test_a_cycle_that_is_not_there_is_refused_before_anything_is_recorded(books: Books, put: Put) -> None:
     before = books.position
     with pytest.raises(MecrisError, match="there is no cycle 99"):
