@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..domain import commands as c
-from ..domain.errors import NotFound, PayloadRefused, TimeRefused, Unavailable
+from ..domain.errors import NotFound, PayloadRefused, RuleRefused, TimeRefused, Unavailable
 from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
 from ..domain.period import LATE, as_text, from_text, time_text
@@ -60,6 +60,7 @@ class Asked(NamedTuple):
     tell: bool = True
     piped: bool = False
     """Did it come through a pipe? Then the same bytes again are the same statement, unless they hold figures without a moment."""
+    credit: Decimal | None = None
 
 
 class _Rehearsed(Exception):
@@ -268,6 +269,8 @@ class _Work:
         """
         if self.said is not None or self._is_noted_anew(importer):
             return True
+        if self.asked.credit is not None:
+            return True
         known = {(file.exported_at, file.cycle_id) for file in self.before}
         return (as_text(self.exported_at), self.asked.cycle_id) not in known and imports.has_figures(
             connection, report.name
@@ -334,6 +337,11 @@ class _Work:
                     self._take_in_lines(hand, report, batch.lines)
                 if self.progress:
                     self.progress(batch.place)
+        if self.asked.credit is not None and all(figure.credit != self.asked.credit for figure in self.figures):
+            raise RuleRefused(
+                f"{self.file.name} has no balance that does not say what it is left of: import it without --of",
+                code="no-balance",
+            )
         if self.figures:
             self._note_figures(hand, report)
 
@@ -403,8 +411,10 @@ class _Work:
 
     def _figure(self, connection: Connection, look: Look) -> Figure:
         at = look.measured_at or min(self.exported_at, self.now)
-        said = look.amount, look.balance, look.credit, look.payload
-        return Figure(cycle_of(connection, at, self.asked.cycle_id), at, rank_of(self.exported_at, said), *said)
+        is_said = look.balance is not None and look.credit is None and self.asked.credit is not None
+        said = look.amount, look.balance, self.asked.credit if is_said else look.credit, look.payload
+        rank = rank_of(self.exported_at, said, is_said=is_said)
+        return Figure(cycle_of(connection, at, self.asked.cycle_id), at, rank, *said)
 
     def _priced(self, provider: str, line: Line) -> Decimal | None:
         assert self._prices is not None  # nothing is priced without a list of prices

@@ -17,7 +17,7 @@ from ..books import Books
 from ..books.answers import Answer
 from ..domain.errors import MecrisError, Unavailable
 from . import show
-from .common import JSON, asked_as_of, books, tell, write_json
+from .common import JSON, USD, asked_as_of, books, tell, write_json
 from .exits import FAULT, WORDS, exit_of
 
 STANDARD_INPUT = Path("-")
@@ -39,6 +39,7 @@ LARGE = 5 << 20
     "--cycle", "cycle_id", type=int, metavar="ID", help="Only this cycle.  [default: those that the days fall in]"
 )
 @click.option("--provider", metavar="P", help="Whose they are, like claude or claude:work.")
+@click.option("--of", "of", type=USD, metavar="USD", help="What a balance is left of, if its file does not say.")
 @click.option("--exported-at", metavar="WHEN", help="When they were exported.  [default: the file's own time]")
 @click.option("--dry-run", is_flag=True, help="Show what would be recorded, and record nothing.")
 @click.option(
@@ -50,6 +51,7 @@ def import_(
     format: str | None,
     cycle_id: int | None,
     provider: str | None,
+    of: str | None,
     exported_at: str | None,
     dry_run: bool,
     watch: Path | None,
@@ -64,7 +66,7 @@ def import_(
         raise click.UsageError("name the files to import, or a folder with --watch")
     if STANDARD_INPUT in files and sys.stdin is None:
         raise Unavailable("there is no standard input to read: name a file instead of -")
-    how: dict[str, Any] = {"format": format, "cycle_id": cycle_id, "provider": provider, "dry_run": dry_run}
+    how: dict[str, Any] = {"format": format, "cycle_id": cycle_id, "provider": provider, "of": of, "dry_run": dry_run}
     opened = books()
     if exported_at is not None:
         from ..domain.period import end_of
