@@ -139,6 +139,11 @@ def _told(opened: Books, done: list[Done], notes: set[str], as_json: bool) -> li
     for report, place in last.items():
         path, answer, code = done[place]
         told, worst = _answered(path, partial(opened.tell_cycles, report))
+        if "code" in told:
+            told["detail"] += (
+                f"; its lines are kept: import any of its files again after that, or, before they get another name, "
+                f"`mecris evidence withdraw {answer['sha256'][:12]} --reason TEXT`"
+            )
         if not as_json:
             _tell_of(answer, told, worst, notes)
         if "code" in told:

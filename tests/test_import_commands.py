@@ -86,8 +86,23 @@ def test_a_folder_whose_cycles_cannot_be_told_is_kept_and_that_is_said(tmp_path:
     code, _, err = mecris(path, "import", *logs)
     assert code == 3
     assert "refused: 'claude code' of claude: cycle 1 has a source 'claude code' that is not of this report" in err
+    assert "; its lines are kept: import any of its files again after that, or, before they get another name, " in err
     mecris(path, "budget", "retract", "--cycle", "1", "--reading", "1", "--reason", "another name")
     assert "recorded 1 reading, in cycle 1" in mecris(path, "import", *logs)[1]
+
+
+def test_two_tables_without_a_name_are_told_to_name_their_source(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    of = "date,usd,provider\n2025-09-01,1,{}\n"
+    tables = [str(put(f"{who}.csv", of.format(who).encode())) for who in ("claude", "groq")]
+    code, _, err = mecris(path, "import", *tables)
+    assert code == 3
+    assert "that is not of this report: name the source of a plain CSV in a column `source`, " in err
+    withdraw = err.rpartition("`mecris ")[2].partition(" --reason")[0].split()
+    assert mecris(path, *withdraw, "--reason", "it has a name now")[0] == 0
+    named = put("named.csv", b"date,usd,provider,source\n2025-09-01,1,groq,groq bill\n")
+    assert "recorded 1 new line, 1 reading, in cycle 1" in mecris(path, "import", str(named))[1]
 
 
 def test_what_comes_through_the_standard_input_is_a_file_like_any_other(books: Books, tmp_path: Path) -> None:
