@@ -23,7 +23,7 @@ from ..domain.terms import Terms
 from ..domain.text import name_of
 from ..importers.ahead import LARGE, collecting_seldom, read_ahead
 from ..importers.batches import Batch, batches, not_of, writable
-from ..importers.formats import FORMATS, recognised, why_unknown
+from ..importers.formats import FORMATS, recognised, refusal, require_export
 from ..importers.jsonl import CUT
 from ..importers.kinds import WRONG_SHAPE, Look, Report, Unreadable
 from ..importers.reading import File
@@ -133,6 +133,8 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], datetime, Callable[[], None]
     try:
         with open(os.open(path, os.O_RDONLY | NEVER_WAIT), "rb") as stream:  # noqa: PTH123  # a pipe would not be opened
             before = os.fstat(stream.fileno())
+            if stat.S_ISFIFO(before.st_mode):
+                raise Unavailable(f"{path} is not a file but a pipe: `mecris import -` reads what comes through one")
             if not stat.S_ISREG(before.st_mode):
                 raise Unavailable(f"{path} is not a file: name the files, or watch the folder with --watch")
 
@@ -160,10 +162,12 @@ def _importer_of(file: File, format: str | None) -> ModuleType:
     if format is not None:
         if format not in FORMATS:
             raise NotFound(f"there is no format '{format}' (there are: {', '.join(FORMATS)})", code="format")
+        require_export(file)
         return FORMATS[format]
     found = recognised(file)
     if not found:
-        raise PayloadRefused(f"{file.name} {why_unknown(file)}")
+        require_export(file)
+        raise refusal(file)
     if len(found) > 1:
         names = ", ".join(importer.NAME for importer in found)
         raise PayloadRefused(f"{file.name} may be of several formats: say which with --format, of {names}")

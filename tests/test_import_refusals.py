@@ -33,6 +33,10 @@ def test_a_file_of_no_format_is_refused_and_leaves_nothing(books: Books, put: Pu
         (cost_report({1: "100"})[:-9], "x begins like JSON and is none (this is not JSON: "),
         (b"hello", "x is of no format that is known: say which with --format, of claude-code, "),
         (b'{"a": 1}', "x is of no format that is known"),
+        (b'{"data": [], "has_more": false}', "x is an empty page, which names no format: say which with --format, of "),
+        (b'{"data": [{"starting_at": "2025-09-01T00:00:00Z", "results": []}]}', "x is an empty page, "),
+        (b"[]", "x is an empty page, "),
+        (b'{"data": [1]}', "x is of no format that is known"),
     ],
 )
 def test_a_file_that_nobody_knows_is_told_what_is_wrong_with_it(
@@ -41,6 +45,37 @@ def test_a_file_that_nobody_knows_is_told_what_is_wrong_with_it(
     with pytest.raises(PayloadRefused) as refused:
         books.import_file(put("x", content))
     assert refused.value.message.startswith(said)
+
+
+def test_an_empty_page_is_taken_where_its_format_is_said(books: Books, put: Put) -> None:
+    answer = books.import_file(put("x", b'{"data": [], "has_more": false}'), format="anthropic-cost")
+    assert (answer["recorded"], answer["lines"]) == (True, 0)
+
+
+@pytest.mark.parametrize("format", [None, "anthropic-cost", "csv"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            b'{"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}, "request_id": "r"}',
+            "x is an error of the API and no export (invalid x-api-key): ask it again",
+        ),
+        (
+            b'{"error": {"message": "a\\n' + b"b" * 500 + b'", "code": 401}}',
+            f"x is an error of the API and no export (a {'b' * 198}): ",
+        ),
+        (b'{"error": {"type": "overloaded_error"}}', "x is an error of the API and no export (overloaded_error): "),
+        (b"\x1f\x8b\x08" + bytes(20), "x is a gzip archive: unpack it first"),
+        (b"PK\x03\x04" + bytes(20), "x is a zip archive: unpack it first"),
+    ],
+)
+def test_what_is_no_export_is_refused_as_what_it_is(
+    books: Books, put: Put, content: bytes, said: str, format: str | None
+) -> None:
+    with pytest.raises(PayloadRefused) as refused:
+        books.import_file(put("x", content), format=format)
+    assert refused.value.message.startswith(said)
+    assert books.evidence() == []
 
 
 @pytest.mark.parametrize(
@@ -59,7 +94,7 @@ def test_half_a_file_is_refused_also_where_its_format_is_said(
 
 def test_what_is_no_file_is_refused_and_not_waited_for(books: Books, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Unavailable, match="is not a file"):
+    with pytest.raises(Unavailable, match="is not a file but a pipe: `mecris import -` reads"):
         books.import_file(tmp_path / "pipe")
 
 
