@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import click
 
 from ..books import Books
 from ..books.answers import Answer
-from ..domain.errors import MecrisError, Unavailable
+from ..domain.errors import UNKNOWN_FORMAT, MecrisError, Unavailable
 from . import show
 from .common import JSON, USD, asked_as_of, books, tell, write_json
 from .exits import FAULT, WORDS, exit_of
@@ -23,7 +23,7 @@ from .exits import FAULT, WORDS, exit_of
 STANDARD_INPUT = Path("-")
 QUARANTINED = 1
 SHOWN = 5
-"""Unreadable lines that a summary names."""
+"""Unreadable lines, or files that were passed over, that a summary names."""
 NO_LINES = dict.fromkeys(("new", "restated", "dispatches", "unreadable"), 0)
 """What telling cycles has nothing of."""
 LARGE = 5 << 20
@@ -59,7 +59,7 @@ def import_(
 ) -> int:
     """Record what files say: exports, logs, saved pages. The same file again records nothing.
 
-    A folder stands for the files in it and below, and - for the standard input. Lines that cannot be read are kept aside with their reason, and end the command
+    A folder stands for the files in it and below, of which those of no known format are passed over, and - for the standard input. Lines that cannot be read are kept aside with their reason, and end the command
     with exit code 1; the rest of their file counts.
     """
     if bool(files) == bool(watch):
@@ -81,7 +81,7 @@ def import_(
         found = list(_below(named))
         if not found:
             tell(f"there are no files in {', '.join(map(str, files))}")
-        return each(opened, found, how, as_json)
+        return each(opened, found, how, as_json, named)
 
 
 @contextmanager
@@ -109,9 +109,9 @@ def _below(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield from (Path(folder, name) for name in sorted(names) if not Path(folder, name).is_symlink())
 
 
-def each(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool) -> int:
+def each(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool, named: Collection[Path] = ()) -> int:
     """Import file by file; returns the exit code of the worst that happened."""
-    done = batch(opened, files, how, as_json)
+    done = batch(opened, files, how, as_json, named)
     if as_json:
         write_json([answer for _, answer, _ in done])
     return max((code for _, _, code in done), default=0)
@@ -121,16 +121,34 @@ Done = tuple[Path, Answer, int]
 """A file, what came of it, and its exit code."""
 
 
-def batch(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool) -> list[Done]:
-    """Import file by file, each in a write of its own; of many files the cycles are told once, after the last one."""
+def batch(
+    opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool, named: Collection[Path] = ()
+) -> list[Done]:
+    """Import file by file, each in a write of its own; of many files the cycles are told once, after the last one.
+
+    A file of no known format that nobody named is passed over: a folder may hold anything.
+    """
     done: list[Done] = []
     notes: set[str] = set()
+    passed: list[str] = []
     for path in files:
         answer, code = one(opened, path, how | {"tell": len(files) == 1, "piped": path == how.get("piped")})
-        done.append((path, answer, code))
-        if not as_json:
+        if answer.get("code") == UNKNOWN_FORMAT and path not in named:
+            answer["passed_over"], code = True, 0
+            passed.append(f"{path.parent / answer['detail'].rpartition(': ')[0]}")
+        elif not as_json:
             summary(answer, code, notes, dry_run=how["dry_run"])
+        done.append((path, answer, code))
+    _tell_passed(passed)
     return done if len(files) == 1 or how["dry_run"] else _told(opened, done, notes, as_json)
+
+
+def _tell_passed(passed: Sequence[str]) -> None:
+    """Name what was passed over, or some of it and how many."""
+    for told in passed if len(passed) <= SHOWN else passed[: SHOWN - 1]:
+        tell(f"passed over: {told}")
+    if len(passed) > SHOWN:
+        tell(f"passed over: {len(passed) - SHOWN + 1:,} more files, empty or of no format that is known")
 
 
 def _told(opened: Books, done: list[Done], notes: set[str], as_json: bool) -> list[Done]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from ..domain.errors import MecrisError, PayloadRefused
+from ..domain.errors import UNKNOWN_FORMAT, MecrisError, PayloadRefused
 from . import (
     anthropic_cost,
     anthropic_messages,
@@ -44,8 +44,6 @@ FORMATS: Mapping[str, ModuleType] = {
     )
 }
 """Each importer by the name of its format."""
-UNKNOWN = "unknown-format"
-"""The code of a refusal of what no importer knows, and which need be no export at all."""
 PACKED = {b"\x1f\x8b": "a gzip archive", b"PK\x03\x04": "a zip archive"}
 """How packed files begin."""
 OF_ERRORS = frozenset(("type", "error", "request_id", "user_id"))
@@ -65,16 +63,17 @@ def refusal(file: File) -> PayloadRefused:
     """What is to be said of a file that no importer takes; its code tells a file that is not ours from one that may be broken."""
     begin = file.head.lstrip()
     if not begin:
-        return PayloadRefused(f"{file.name} is empty: export it again", code=UNKNOWN)
-    if begin[:1] in (b"{", b"[") and file.first_json is None:
+        return PayloadRefused(f"{file.name} is empty: export it again", code=UNKNOWN_FORMAT)
+    is_json = begin[:1] in (b"{", b"[")
+    if is_json and file.first_json is None:
         try:
             file.json  # noqa: B018  # it refuses, and says where
         except MecrisError as broken:
             return PayloadRefused(f"{file.name} begins like JSON and is none ({broken.message}): is it whole?")
     which = f"say which with --format, of {', '.join(FORMATS)}"
-    if _is_empty_page(file.first_json):
-        return PayloadRefused(f"{file.name} is an empty page, which names no format: {which}", code=UNKNOWN)
-    return PayloadRefused(f"{file.name} is of no format that is known: {which}", code=UNKNOWN)
+    if is_json and _is_empty_page(file.first_json):
+        return PayloadRefused(f"{file.name} is an empty page, which names no format: {which}", code=UNKNOWN_FORMAT)
+    return PayloadRefused(f"{file.name} is of no format that is known: {which}", code=UNKNOWN_FORMAT)
 
 
 def require_export(file: File) -> None:

@@ -77,6 +77,34 @@ def test_a_folder_tells_its_cycles_once(tmp_path: Path, put: Put) -> None:
     assert answers[2]["report_usd"] == 0.03
 
 
+def test_what_else_lies_in_a_folder_is_passed_over(tmp_path: Path, put: Put) -> None:
+    (folder := tmp_path / "in").mkdir()
+    path = folder / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    put("in/a.jsonl", jsonl(claude_line("m", 200)))
+    put("in/empty.jsonl", b"")
+    memo = put("in/MEMORY.md", b"# What to remember: all of it\n")
+    code, out, err = mecris(path, "import", str(folder))
+    assert (code, "recorded 1 new line" in out) == (0, True)
+    told = [line for line in err.splitlines() if line.startswith("passed over: ")]
+    assert told[0] == f"passed over: {memo} is of no format that is known"
+    assert [line.split()[2] for line in told[1:4]] == [f"{path}{of}" for of in ("", "-shm", "-wal")]
+    assert told[4] == f"passed over: {folder}/empty.jsonl is empty"
+    answers = json.loads(mecris(path, "import", str(folder), "--json")[1])
+    assert {a["file"]: a["code"] for a in answers if a.get("passed_over")} == dict.fromkeys(
+        ["MEMORY.md", *(f"books.db{of}" for of in ("", "-shm", "-wal")), "empty.jsonl"], "unknown-format"
+    )
+    assert mecris(path, "import", str(folder), str(memo))[0] == 3, "what is named is not passed over"
+    put("in/half.json", cost_report({1: "100"})[:-9])
+    assert mecris(path, "import", str(folder))[0] == 3, "what may be broken is not passed over"
+    (folder / "half.json").unlink()
+    for n in range(5):
+        put(f"in/{n}.txt", b"notes")
+    code, _, err = mecris(path, "import", str(folder))
+    assert (code, err.count("passed over: ")) == (0, 5)
+    assert err.endswith("passed over: 6 more files, empty or of no format that is known\n")
+
+
 def test_a_folder_whose_cycles_cannot_be_told_is_kept_and_that_is_said(tmp_path: Path, put: Put) -> None:
     path = tmp_path / "books.db"
     mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")

@@ -36,6 +36,8 @@ def test_a_file_of_no_format_is_refused_and_leaves_nothing(books: Books, put: Pu
         (b'{"data": [], "has_more": false}', "x is an empty page, which names no format: say which with --format, of "),
         (b'{"data": [{"starting_at": "2025-09-01T00:00:00Z", "results": []}]}', "x is an empty page, "),
         (b"[]", "x is an empty page, "),
+        (b"SQLite\xff\n\n", "x is of no format that is known"),
+        (b'{"a": 1\xff}\n{}', "x begins like JSON and is none (the file is not valid UTF-8 (byte 7): "),
         (b'{"data": [1]}', "x is of no format that is known"),
     ],
 )
