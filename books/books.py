@@ -159,7 +159,7 @@ class Books:
         """Import a file: keep it as evidence, and record the readings and dispatches that it comes to, in one write.
 
         The format is recognised from the content, `exported_at` is the file's time unless said otherwise. The same file again
-        records nothing; a dry run says what would be recorded, and records nothing. Whoever imports many files leaves the readings
+        records nothing; a dry run says what would be recorded (with `dry_run` in its answer), and records nothing. Whoever imports many files leaves the readings
         of lines to `tell_cycles`, with `tell=False`: each look at the cycles looks at all that was imported of the report. What was
         `piped` into a file has no time of its own. `of` is the credit, in US dollars, of a balance that does not say what it is left of.
         """

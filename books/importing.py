@@ -477,6 +477,7 @@ class _Work:
             incomplete=self.incomplete,
             remarks=list(dict.fromkeys(remarks)),
             quarantine=[{"line": line, "reason": reason} for line, reason in self.unreadable],
+            **({"dry_run": True} if self.asked.dry_run else {}),
         )
 
 

@@ -197,6 +197,8 @@ def one(opened: Books, path: Path, how: dict[str, Any]) -> tuple[Answer, int]:
     """Import a file: what came of it, and its exit code; a refusal has a `code` and a `detail`."""
     with _shown(path) as progress:
         answer, code = _answered(path, partial(opened.import_file, path, **how, progress=progress))
+    if how["dry_run"]:
+        answer["dry_run"] = True  # also of a refusal
     return answer, QUARANTINED if answer.get("unreadable") else code
 
 

@@ -133,6 +133,15 @@ def test_two_tables_without_a_name_are_told_to_name_their_source(tmp_path: Path,
     assert "recorded 1 new line, 1 reading, in cycle 1" in mecris(path, "import", str(named))[1]
 
 
+def test_the_answers_of_a_dry_run_say_so(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    files = str(put("a.json", cost_report({1: "100"}))), str(put("x.bin", b"\x00"))
+    dry, done = (json.loads(mecris(path, "import", *files, "--json", *more)[1]) for more in (["--dry-run"], []))
+    assert [(a["recorded"], a.get("dry_run")) for a in dry] == [(True, True), (False, True)]
+    assert [(a["recorded"], a.get("dry_run")) for a in done] == [(True, None), (False, None)]
+
+
 def test_what_comes_through_the_standard_input_is_a_file_like_any_other(books: Books, tmp_path: Path) -> None:
     table = csv("2025-09-01,1.5,,claude,bill,manual").decode()
     told = [mecris(tmp_path / "books.db", "import", "-", input=table) for _ in range(2)]
