@@ -133,6 +133,21 @@ def test_two_tables_without_a_name_are_told_to_name_their_source(tmp_path: Path,
     assert "recorded 1 new line, 1 reading, in cycle 1" in mecris(path, "import", str(named))[1]
 
 
+def test_a_cycle_that_is_opened_or_reopened_says_what_it_was_told_of_files(
+    books: Books, tmp_path: Path, put: Put
+) -> None:
+    path = tmp_path / "books.db"
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="x"))
+    books.import_file(put("a.json", cost_report({1: "100", 2: "50"})))
+    books.import_file(put("b.csv", csv("2025-10-01,7,c,groq,export,realtime")))
+    _, again, _ = mecris(path, "budget", "cycle", "reopen", "--cycle", "1", "--reason", "x")
+    assert again.splitlines()[:2] == ["cycle 1 is open again", "  of files that were imported before: 2 readings"]
+    _, new, _ = mecris(
+        path, "budget", "cycle", "create", "--start", "2025-10-01", "--end", "2025-10-31", "--target", "9"
+    )
+    assert new.splitlines()[1:] == ["  of files that were imported before: 1 reading"]
+
+
 def test_the_answers_of_a_dry_run_say_so(tmp_path: Path, put: Put) -> None:
     path = tmp_path / "books.db"
     mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
