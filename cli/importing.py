@@ -146,7 +146,7 @@ def batch(
 def _tell_passed(passed: Sequence[str]) -> None:
     """Name what was passed over, or some of it and how many."""
     for told in passed if len(passed) <= SHOWN else passed[: SHOWN - 1]:
-        tell(f"passed over: {told}")
+        tell(show.on_one_line(f"passed over: {told}"))
     if len(passed) > SHOWN:
         tell(f"passed over: {len(passed) - SHOWN + 1:,} more files, empty or of no format that is known")
 
@@ -227,14 +227,15 @@ def summary(answer: Answer, code: int, notes: set[str], *, dry_run: bool) -> Non
     """What came of a file, in words; a note that was told before is not told again."""
     if "code" in answer:
         named = "" if answer["file"] in answer["detail"] else f"{answer['file']}: "
-        tell(f"{WORDS[code]}: {named}{answer['detail']}")
+        tell(show.on_one_line(f"{WORDS[code]}: {named}{answer['detail']}"))
         return
+    file = show.on_one_line(answer["file"])
     if not answer["recorded"]:
         left = f"; {_of(answer['unreadable'], 'line')} of it cannot be read" if answer["unreadable"] else ""
-        click.echo(f"{answer['file']}: nothing new{left}")
+        click.echo(f"{file}: nothing new{left}")
         return
     would = "would record" if dry_run else "recorded"
-    click.echo(f"{answer['file']}: {answer['format']}, {_named(answer)}; {would} {', '.join(_counts(answer))}")
+    click.echo(f"{file}: {answer['format']}, {_named(answer)}; {would} {', '.join(_counts(answer))}")
     _note(answer["remarks"], notes)
     for row in answer["quarantine"][:SHOWN]:
         tell(f"  line {row['line']} cannot be read: {row['reason']}")
@@ -287,7 +288,7 @@ def listed(as_of: str | None, as_json: bool) -> None:
     cells = [
         (
             r["sha256"][:12],
-            r["file"],
+            show.on_one_line(r["file"]),
             r["format"],
             f"{r['lines']:,}",
             f"{r['unreadable']:,}",
@@ -308,13 +309,15 @@ def quarantine(retry: bool, as_json: bool) -> int:
     opened = books()
     if retry:
         for answer in opened.retry_quarantine():
-            tell(f"{answer['file']} was read again: {_of(answer['unreadable'], 'line')} cannot be read")
+            tell(
+                f"{show.on_one_line(answer['file'])} was read again: {_of(answer['unreadable'], 'line')} cannot be read"
+            )
     rows = opened.quarantine()
     if as_json:
         write_json(rows)
     else:
         for row in rows:
-            click.echo(f"{row['file']} ({row['sha256'][:12]}), line {row['line']}: {row['reason']}")
+            click.echo(show.on_one_line(f"{row['file']} ({row['sha256'][:12]}), line {row['line']}: {row['reason']}"))
     return QUARANTINED if rows else 0
 
 

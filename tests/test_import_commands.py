@@ -148,6 +148,16 @@ def test_a_cycle_that_is_opened_or_reopened_says_what_it_was_told_of_files(
     assert new.splitlines()[1:] == ["  of files that were imported before: 1 reading"]
 
 
+def test_a_file_whose_name_has_a_line_break_is_told_on_one_line(books: Books, tmp_path: Path, put: Put) -> None:
+    path, table = tmp_path / "books.db", csv("2025-09-01,1.5,,claude,bill,manual", "2025-09-02,x,,claude,bill,manual")
+    code, out, _ = mecris(path, "import", str(put("a\n\x1bb.csv", table)))
+    assert (code, out.splitlines()[0].partition(": ")[0]) == (1, "a\\n\\x1bb.csv")
+    assert len(mecris(path, "evidence", "list")[1].splitlines()) == 2
+    assert len(mecris(path, "evidence", "quarantine")[1].splitlines()) == 1
+    _, _, err = mecris(path, "import", str(put("c\nd", b"?")))
+    assert err.startswith("refused: c\\nd is of no format")
+
+
 def test_the_answers_of_a_dry_run_say_so(tmp_path: Path, put: Put) -> None:
     path = tmp_path / "books.db"
     mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
