@@ -158,19 +158,22 @@ class Books:
         dry_run: bool = False,
         tell: bool = True,
         piped: bool = False,
+        of: str | int | Decimal | None = None,
         recorded_by: str | None = None,
         progress: "Progress | None" = None,
     ) -> Answer:
         """Import a file: keep it as evidence, and record the readings and dispatches that it comes to, in one write.
 
         The format is recognised from the content, `exported_at` is the file's time unless said otherwise. The same file again
-        records nothing; a dry run says what would be recorded, and records nothing. Whoever imports many files leaves the readings
+        records nothing; a dry run says what would be recorded (with `dry_run` in its answer), and records nothing. Whoever imports many files leaves the readings
         of lines to `tell_cycles`, with `tell=False`: each look at the cycles looks at all that was imported of the report. What was
-        `piped` into a file has no time of its own.
+        `piped` into a file has no time of its own. `of` is the credit, in US dollars, of a balance that does not say what it is left of.
         """
+        from ..domain.money import usd
         from .importing import Asked, import_file
 
-        asked = Asked(format, cycle_id, provider, exported_at, dry_run, tell, piped)
+        credit = None if of is None else usd(of, "--of")
+        asked = Asked(format, cycle_id, provider, exported_at, dry_run, tell, piped, credit)
         return import_file(self, os.fspath(path), asked, recorded_by, progress)
 
     def tell_cycles(self, report: str, *, recorded_by: str | None = None) -> Answer:

@@ -15,15 +15,15 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..domain import commands as c
-from ..domain.errors import NotFound, PayloadRefused, TimeRefused, Unavailable
+from ..domain.errors import NotFound, PayloadRefused, RuleRefused, TimeRefused, Unavailable
 from ..domain.figures import Figure, rank_of
 from ..domain.lines import Changed, Line
-from ..domain.period import as_text, from_text, time_text
+from ..domain.period import LATE, as_text, from_text, time_text
 from ..domain.terms import Terms
 from ..domain.text import name_of
 from ..importers.ahead import LARGE, collecting_seldom, read_ahead
 from ..importers.batches import Batch, batches, not_of, writable
-from ..importers.formats import FORMATS, recognised, why_unknown
+from ..importers.formats import FORMATS, recognised, refusal, require_export
 from ..importers.jsonl import CUT
 from ..importers.kinds import WRONG_SHAPE, Look, Report, Unreadable
 from ..importers.reading import File
@@ -60,6 +60,7 @@ class Asked(NamedTuple):
     tell: bool = True
     piped: bool = False
     """Did it come through a pipe? Then the same bytes again are the same statement, unless they hold figures without a moment."""
+    credit: Decimal | None = None
 
 
 class _Rehearsed(Exception):
@@ -71,15 +72,17 @@ class _Rehearsed(Exception):
 
 def import_file(books: "Books", path: str, asked: Asked, by: str | None, progress: Progress | None) -> Answer:
     """Import one file; the same file again records nothing."""
-    if asked.exported_at is not None and asked.exported_at > books.now():
+    now = books.now()
+    if asked.exported_at is not None and asked.exported_at > now:
         raise TimeRefused(
             f"{time_text(asked.exported_at)} has not come yet: say when the file was exported, at the latest now"
         )
     with _opened(path) as (stream, mtime, require_unchanged), Packing(path, stream) as packing:
-        file, exported = File(writable(Path(path).name), stream), asked.exported_at or mtime
+        file = File(writable(Path(path).name), stream)
+        exported = asked.exported_at or _exported_by(file, mtime, now)
         importer = _importer_of(file, asked.format)
         with _reading_ahead(importer, file, packing, as_text(exported)) as ahead:
-            work = _Work(file, importer, *_digest(stream), exported, books.now(), asked)
+            work = _Work(file, importer, *_digest(stream), exported, now, asked)
             work.packing, work.ahead, work.progress = packing, ahead, progress
             return _done(books, work, by, require_unchanged)
 
@@ -130,6 +133,8 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], datetime, Callable[[], None]
     try:
         with open(os.open(path, os.O_RDONLY | NEVER_WAIT), "rb") as stream:  # noqa: PTH123  # a pipe would not be opened
             before = os.fstat(stream.fileno())
+            if stat.S_ISFIFO(before.st_mode):
+                raise Unavailable(f"{path} is not a file but a pipe: `mecris import -` reads what comes through one")
             if not stat.S_ISREG(before.st_mode):
                 raise Unavailable(f"{path} is not a file: name the files, or watch the folder with --watch")
 
@@ -143,15 +148,26 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], datetime, Callable[[], None]
         raise Unavailable(f"{path} cannot be read ({error.strerror or error}): check the path") from error
 
 
+def _exported_by(file: File, mtime: datetime, now: datetime) -> datetime:
+    """The file's own time; one that has not come yet would be right before every export to come."""
+    if mtime > now + LATE:
+        raise TimeRefused(
+            f"{file.name} was changed last at {time_text(mtime)}, which has not come yet: say when it was exported with --exported-at"
+        )
+    return min(mtime, now)
+
+
 def _importer_of(file: File, format: str | None) -> ModuleType:
     """The importer of a format, or the one that takes the file for its own."""
     if format is not None:
         if format not in FORMATS:
             raise NotFound(f"there is no format '{format}' (there are: {', '.join(FORMATS)})", code="format")
+        require_export(file)
         return FORMATS[format]
     found = recognised(file)
     if not found:
-        raise PayloadRefused(f"{file.name} {why_unknown(file)}")
+        require_export(file)
+        raise refusal(file)
     if len(found) > 1:
         names = ", ".join(importer.NAME for importer in found)
         raise PayloadRefused(f"{file.name} may be of several formats: say which with --format, of {names}")
@@ -257,6 +273,8 @@ class _Work:
         """
         if self.said is not None or self._is_noted_anew(importer):
             return True
+        if self.asked.credit is not None:
+            return True
         known = {(file.exported_at, file.cycle_id) for file in self.before}
         return (as_text(self.exported_at), self.asked.cycle_id) not in known and imports.has_figures(
             connection, report.name
@@ -323,6 +341,11 @@ class _Work:
                     self._take_in_lines(hand, report, batch.lines)
                 if self.progress:
                     self.progress(batch.place)
+        if self.asked.credit is not None and all(figure.credit != self.asked.credit for figure in self.figures):
+            raise RuleRefused(
+                f"{self.file.name} has no balance that does not say what it is left of: import it without --of",
+                code="no-balance",
+            )
         if self.figures:
             self._note_figures(hand, report)
 
@@ -392,8 +415,10 @@ class _Work:
 
     def _figure(self, connection: Connection, look: Look) -> Figure:
         at = look.measured_at or min(self.exported_at, self.now)
-        said = look.amount, look.balance, look.credit, look.payload
-        return Figure(cycle_of(connection, at, self.asked.cycle_id), at, rank_of(self.exported_at, said), *said)
+        is_said = look.balance is not None and look.credit is None and self.asked.credit is not None
+        said = look.amount, look.balance, self.asked.credit if is_said else look.credit, look.payload
+        rank = rank_of(self.exported_at, said, is_said=is_said)
+        return Figure(cycle_of(connection, at, self.asked.cycle_id), at, rank, *said)
 
     def _priced(self, provider: str, line: Line) -> Decimal | None:
         assert self._prices is not None  # nothing is priced without a list of prices
@@ -452,6 +477,7 @@ class _Work:
             incomplete=self.incomplete,
             remarks=list(dict.fromkeys(remarks)),
             quarantine=[{"line": line, "reason": reason} for line, reason in self.unreadable],
+            **({"dry_run": True} if self.asked.dry_run else {}),
         )
 
 

@@ -306,9 +306,9 @@ def _is_sum(connection: Connection, cycle: ledger.Cycle, report: imports.Report,
 def _taken(cycle: ledger.Cycle, report: imports.Report) -> RuleRefused:
     """A source that a person, or another report, recorded is not this report's to retract."""
     return RuleRefused(
-        f"cycle {cycle.id} has a source '{report.label}' that is not of this report: give the report's money another "
-        "--provider with an account (like claude:work), withdraw the other report if it was imported for the wrong provider "
-        "(`mecris evidence withdraw`), or retract what that source says",
+        f"cycle {cycle.id} has a source '{report.label}' that is not of this report: name the source of a plain CSV in a column "
+        "`source`, give the report's money another --provider with an account (like claude:work), withdraw the other report if it "
+        "was imported for the wrong provider (`mecris evidence withdraw`), or retract what that source says",
         code="source-taken",
     )
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from ..books.answers import Answer
 from . import show, show_odometer
 from .common import CYCLE, JSON, KEY, REASON, USD, and_now, asked_at, books, order, warn, write_json
 
@@ -52,6 +53,12 @@ def create(
         f"cycle {answer['cycle_id']} is open: {show.money(opened.status(answer['cycle_id'])['cycle']['budget_usd'])} from {start} to {end}"
         + (f", with the {show.money(answer['amount_usd'])} left of cycle {roll_over_from}" if roll_over_from else "")
     )
+    _tell_imported(answer)
+    warn(answer.get("warnings", ()))
+
+
+def _tell_imported(answer: Answer) -> None:
+    """Say what a cycle was told when it was opened, of files that had been waiting for it."""
     if imported := answer.get("imported_readings"):
         click.echo(f"  of files that were imported before: {imported:,} {'reading' if imported == 1 else 'readings'}")
 
@@ -156,6 +163,7 @@ def reopen(cycle_id: int, reason: str, key: str | None, as_json: bool) -> None:
     if as_json:
         return write_json(answer)
     click.echo(f"cycle {cycle_id} is open again")
+    _tell_imported(answer)
     for fed in answer["fed"]:
         click.echo(show_odometer.fed(fed))
     and_now(opened, cycle_id, answer["warnings"])

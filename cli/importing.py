@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,15 +15,15 @@ import click
 
 from ..books import Books
 from ..books.answers import Answer
-from ..domain.errors import MecrisError, Unavailable
+from ..domain.errors import UNKNOWN_FORMAT, MecrisError, Unavailable
 from . import show
-from .common import JSON, asked_as_of, books, tell, write_json
+from .common import JSON, USD, asked_as_of, books, tell, write_json
 from .exits import FAULT, WORDS, exit_of
 
 STANDARD_INPUT = Path("-")
 QUARANTINED = 1
 SHOWN = 5
-"""Unreadable lines that a summary names."""
+"""Unreadable lines, or files that were passed over, that a summary names."""
 NO_LINES = dict.fromkeys(("new", "restated", "dispatches", "unreadable"), 0)
 """What telling cycles has nothing of."""
 LARGE = 5 << 20
@@ -39,6 +39,7 @@ LARGE = 5 << 20
     "--cycle", "cycle_id", type=int, metavar="ID", help="Only this cycle.  [default: those that the days fall in]"
 )
 @click.option("--provider", metavar="P", help="Whose they are, like claude or claude:work.")
+@click.option("--of", "of", type=USD, metavar="USD", help="What a balance is left of, if its file does not say.")
 @click.option("--exported-at", metavar="WHEN", help="When they were exported.  [default: the file's own time]")
 @click.option("--dry-run", is_flag=True, help="Show what would be recorded, and record nothing.")
 @click.option(
@@ -50,6 +51,7 @@ def import_(
     format: str | None,
     cycle_id: int | None,
     provider: str | None,
+    of: str | None,
     exported_at: str | None,
     dry_run: bool,
     watch: Path | None,
@@ -57,14 +59,14 @@ def import_(
 ) -> int:
     """Record what files say: exports, logs, saved pages. The same file again records nothing.
 
-    A folder stands for the files in it and below, and - for the standard input. Lines that cannot be read are kept aside with their reason, and end the command
+    A folder stands for the files in it and below, of which those of no known format are passed over, and - for the standard input. Lines that cannot be read are kept aside with their reason, and end the command
     with exit code 1; the rest of their file counts.
     """
     if bool(files) == bool(watch):
         raise click.UsageError("name the files to import, or a folder with --watch")
     if STANDARD_INPUT in files and sys.stdin is None:
         raise Unavailable("there is no standard input to read: name a file instead of -")
-    how: dict[str, Any] = {"format": format, "cycle_id": cycle_id, "provider": provider, "dry_run": dry_run}
+    how: dict[str, Any] = {"format": format, "cycle_id": cycle_id, "provider": provider, "of": of, "dry_run": dry_run}
     opened = books()
     if exported_at is not None:
         from ..domain.period import end_of
@@ -79,7 +81,7 @@ def import_(
         found = list(_below(named))
         if not found:
             tell(f"there are no files in {', '.join(map(str, files))}")
-        return each(opened, found, how, as_json)
+        return each(opened, found, how, as_json, named)
 
 
 @contextmanager
@@ -107,9 +109,9 @@ def _below(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield from (Path(folder, name) for name in sorted(names) if not Path(folder, name).is_symlink())
 
 
-def each(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool) -> int:
+def each(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool, named: Collection[Path] = ()) -> int:
     """Import file by file; returns the exit code of the worst that happened."""
-    done = batch(opened, files, how, as_json)
+    done = batch(opened, files, how, as_json, named)
     if as_json:
         write_json([answer for _, answer, _ in done])
     return max((code for _, _, code in done), default=0)
@@ -119,16 +121,34 @@ Done = tuple[Path, Answer, int]
 """A file, what came of it, and its exit code."""
 
 
-def batch(opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool) -> list[Done]:
-    """Import file by file, each in a write of its own; of many files the cycles are told once, after the last one."""
+def batch(
+    opened: Books, files: Sequence[Path], how: dict[str, Any], as_json: bool, named: Collection[Path] = ()
+) -> list[Done]:
+    """Import file by file, each in a write of its own; of many files the cycles are told once, after the last one.
+
+    A file of no known format that nobody named is passed over: a folder may hold anything.
+    """
     done: list[Done] = []
     notes: set[str] = set()
+    passed: list[str] = []
     for path in files:
         answer, code = one(opened, path, how | {"tell": len(files) == 1, "piped": path == how.get("piped")})
-        done.append((path, answer, code))
-        if not as_json:
+        if answer.get("code") == UNKNOWN_FORMAT and path not in named:
+            answer["passed_over"], code = True, 0
+            passed.append(f"{path.parent / answer['detail'].rpartition(': ')[0]}")
+        elif not as_json:
             summary(answer, code, notes, dry_run=how["dry_run"])
+        done.append((path, answer, code))
+    _tell_passed(passed)
     return done if len(files) == 1 or how["dry_run"] else _told(opened, done, notes, as_json)
+
+
+def _tell_passed(passed: Sequence[str]) -> None:
+    """Name what was passed over, or some of it and how many."""
+    for told in passed if len(passed) <= SHOWN else passed[: SHOWN - 1]:
+        tell(show.on_one_line(f"passed over: {told}"))
+    if len(passed) > SHOWN:
+        tell(f"passed over: {len(passed) - SHOWN + 1:,} more files, empty or of no format that is known")
 
 
 def _told(opened: Books, done: list[Done], notes: set[str], as_json: bool) -> list[Done]:
@@ -137,6 +157,11 @@ def _told(opened: Books, done: list[Done], notes: set[str], as_json: bool) -> li
     for report, place in last.items():
         path, answer, code = done[place]
         told, worst = _answered(path, partial(opened.tell_cycles, report))
+        if "code" in told:
+            told["detail"] += (
+                f"; its lines are kept: import any of its files again after that, or, before they get another name, "
+                f"`mecris evidence withdraw {answer['sha256'][:12]} --reason TEXT`"
+            )
         if not as_json:
             _tell_of(answer, told, worst, notes)
         if "code" in told:
@@ -172,6 +197,8 @@ def one(opened: Books, path: Path, how: dict[str, Any]) -> tuple[Answer, int]:
     """Import a file: what came of it, and its exit code; a refusal has a `code` and a `detail`."""
     with _shown(path) as progress:
         answer, code = _answered(path, partial(opened.import_file, path, **how, progress=progress))
+    if how["dry_run"]:
+        answer["dry_run"] = True  # also of a refusal
     return answer, QUARANTINED if answer.get("unreadable") else code
 
 
@@ -200,14 +227,15 @@ def summary(answer: Answer, code: int, notes: set[str], *, dry_run: bool) -> Non
     """What came of a file, in words; a note that was told before is not told again."""
     if "code" in answer:
         named = "" if answer["file"] in answer["detail"] else f"{answer['file']}: "
-        tell(f"{WORDS[code]}: {named}{answer['detail']}")
+        tell(show.on_one_line(f"{WORDS[code]}: {named}{answer['detail']}"))
         return
+    file = show.on_one_line(answer["file"])
     if not answer["recorded"]:
         left = f"; {_of(answer['unreadable'], 'line')} of it cannot be read" if answer["unreadable"] else ""
-        click.echo(f"{answer['file']}: nothing new{left}")
+        click.echo(f"{file}: nothing new{left}")
         return
     would = "would record" if dry_run else "recorded"
-    click.echo(f"{answer['file']}: {answer['format']}, {_named(answer)}; {would} {', '.join(_counts(answer))}")
+    click.echo(f"{file}: {answer['format']}, {_named(answer)}; {would} {', '.join(_counts(answer))}")
     _note(answer["remarks"], notes)
     for row in answer["quarantine"][:SHOWN]:
         tell(f"  line {row['line']} cannot be read: {row['reason']}")
@@ -260,7 +288,7 @@ def listed(as_of: str | None, as_json: bool) -> None:
     cells = [
         (
             r["sha256"][:12],
-            r["file"],
+            show.on_one_line(r["file"]),
             r["format"],
             f"{r['lines']:,}",
             f"{r['unreadable']:,}",
@@ -281,13 +309,15 @@ def quarantine(retry: bool, as_json: bool) -> int:
     opened = books()
     if retry:
         for answer in opened.retry_quarantine():
-            tell(f"{answer['file']} was read again: {_of(answer['unreadable'], 'line')} cannot be read")
+            tell(
+                f"{show.on_one_line(answer['file'])} was read again: {_of(answer['unreadable'], 'line')} cannot be read"
+            )
     rows = opened.quarantine()
     if as_json:
         write_json(rows)
     else:
         for row in rows:
-            click.echo(f"{row['file']} ({row['sha256'][:12]}), line {row['line']}: {row['reason']}")
+            click.echo(show.on_one_line(f"{row['file']} ({row['sha256'][:12]}), line {row['line']}: {row['reason']}"))
     return QUARANTINED if rows else 0
 
 

@@ -36,6 +36,11 @@ def grade(name: str) -> str:
     return click.style(name, fg=COLOURS[name], bold=True)
 
 
+def on_one_line(text: str) -> str:
+    """A text without line breaks and what else is no print, such as a file may have in its name."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
     """A table whose columns line up; those whose letter in `right` is r are set to the right."""
     cells = [[click.unstyle(cell) for cell in row] for row in [head, *rows]]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from ..books import Books
-from ..domain.errors import Busy, PayloadRefused, Unavailable
+from ..domain.errors import UNKNOWN_FORMAT, Busy, PayloadRefused, Unavailable
 from .common import tell, write_json
 from .importing import batch
 
-FOR_GOOD = (None, PayloadRefused.code, "fault")
+FOR_GOOD = (None, PayloadRefused.code, UNKNOWN_FORMAT, "fault")
 """What is done with a file until it changes: it was imported, or is none that can be."""
 AWAY = (Unavailable.code, Busy.code)
 """What is no fault of a file: the books cannot be had."""

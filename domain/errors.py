@@ -24,6 +24,9 @@
 Every refusal has a stable `code` that programs may rely on, and a message that says what to do.
 """
 
+UNKNOWN_FORMAT = "unknown-format"
+"""The code of a refusal of a file that nobody knows, and that need be no export at all."""
+
 
 class MecrisError(Exception):
     """The root of everything Mecris raises on purpose."""

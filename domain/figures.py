@@ -36,9 +36,11 @@ class Figure(NamedTuple):
         return self.amount, self.balance, self.credit, self.payload
 
 
-def rank_of(exported_at: datetime, said: tuple[Decimal | None, Decimal | None, Decimal | None, str]) -> str:
-    """The later export is right; of two of the same moment always the same one, whichever came first."""
-    return f"{as_text(exported_at)}|{sha256(repr(said).encode()).hexdigest()[:16]}"
+def rank_of(
+    exported_at: datetime, said: tuple[Decimal | None, Decimal | None, Decimal | None, str], *, is_said: bool = False
+) -> str:
+    """The later export is right; of two of the same moment one whose credit somebody said, and else always the same one, whichever came first."""
+    return f"{as_text(exported_at)}|{'~' if is_said else ''}{sha256(repr(said).encode()).hexdigest()[:16]}"
 
 
 def right_of(figures: Iterable[Figure]) -> dict[tuple[int, datetime], Figure]:

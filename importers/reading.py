@@ -100,9 +100,9 @@ class File:
     @cached_property
     def first_json(self) -> Any:
         """The whole of it as JSON, or its first line, or None if neither is JSON; for recognising it, never refuses."""
-        for text in (self._first_line, None):
+        for whole in (False, True):
             try:
-                return self.json if text is None else read_json(text)
+                return self.json if whole else read_json(self._first_line)
             except PayloadRefused:
                 continue
         return None

@@ -77,6 +77,34 @@ def test_a_folder_tells_its_cycles_once(tmp_path: Path, put: Put) -> None:
     assert answers[2]["report_usd"] == 0.03
 
 
+def test_what_else_lies_in_a_folder_is_passed_over(tmp_path: Path, put: Put) -> None:
+    (folder := tmp_path / "in").mkdir()
+    path = folder / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    put("in/a.jsonl", jsonl(claude_line("m", 200)))
+    put("in/empty.jsonl", b"")
+    memo = put("in/MEMORY.md", b"# What to remember: all of it\n")
+    code, out, err = mecris(path, "import", str(folder))
+    assert (code, "recorded 1 new line" in out) == (0, True)
+    told = [line for line in err.splitlines() if line.startswith("passed over: ")]
+    assert told[0] == f"passed over: {memo} is of no format that is known"
+    assert [line.split()[2] for line in told[1:4]] == [f"{path}{of}" for of in ("", "-shm", "-wal")]
+    assert told[4] == f"passed over: {folder}/empty.jsonl is empty"
+    answers = json.loads(mecris(path, "import", str(folder), "--json")[1])
+    assert {a["file"]: a["code"] for a in answers if a.get("passed_over")} == dict.fromkeys(
+        ["MEMORY.md", *(f"books.db{of}" for of in ("", "-shm", "-wal")), "empty.jsonl"], "unknown-format"
+    )
+    assert mecris(path, "import", str(folder), str(memo))[0] == 3, "what is named is not passed over"
+    put("in/half.json", cost_report({1: "100"})[:-9])
+    assert mecris(path, "import", str(folder))[0] == 3, "what may be broken is not passed over"
+    (folder / "half.json").unlink()
+    for n in range(5):
+        put(f"in/{n}.txt", b"notes")
+    code, _, err = mecris(path, "import", str(folder))
+    assert (code, err.count("passed over: ")) == (0, 5)
+    assert err.endswith("passed over: 6 more files, empty or of no format that is known\n")
+
+
 def test_a_folder_whose_cycles_cannot_be_told_is_kept_and_that_is_said(tmp_path: Path, put: Put) -> None:
     path = tmp_path / "books.db"
     mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
@@ -86,8 +114,57 @@ def test_a_folder_whose_cycles_cannot_be_told_is_kept_and_that_is_said(tmp_path:
     code, _, err = mecris(path, "import", *logs)
     assert code == 3
     assert "refused: 'claude code' of claude: cycle 1 has a source 'claude code' that is not of this report" in err
+    assert "; its lines are kept: import any of its files again after that, or, before they get another name, " in err
     mecris(path, "budget", "retract", "--cycle", "1", "--reading", "1", "--reason", "another name")
     assert "recorded 1 reading, in cycle 1" in mecris(path, "import", *logs)[1]
+
+
+def test_two_tables_without_a_name_are_told_to_name_their_source(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    of = "date,usd,provider\n2025-09-01,1,{}\n"
+    tables = [str(put(f"{who}.csv", of.format(who).encode())) for who in ("claude", "groq")]
+    code, _, err = mecris(path, "import", *tables)
+    assert code == 3
+    assert "that is not of this report: name the source of a plain CSV in a column `source`, " in err
+    withdraw = err.rpartition("`mecris ")[2].partition(" --reason")[0].split()
+    assert mecris(path, *withdraw, "--reason", "it has a name now")[0] == 0
+    named = put("named.csv", b"date,usd,provider,source\n2025-09-01,1,groq,groq bill\n")
+    assert "recorded 1 new line, 1 reading, in cycle 1" in mecris(path, "import", str(named))[1]
+
+
+def test_a_cycle_that_is_opened_or_reopened_says_what_it_was_told_of_files(
+    books: Books, tmp_path: Path, put: Put
+) -> None:
+    path = tmp_path / "books.db"
+    books.handle(c.CloseCycle(cycle_id=1, accept=True, reason="x"))
+    books.import_file(put("a.json", cost_report({1: "100", 2: "50"})))
+    books.import_file(put("b.csv", csv("2025-10-01,7,c,groq,export,realtime")))
+    _, again, _ = mecris(path, "budget", "cycle", "reopen", "--cycle", "1", "--reason", "x")
+    assert again.splitlines()[:2] == ["cycle 1 is open again", "  of files that were imported before: 2 readings"]
+    _, new, _ = mecris(
+        path, "budget", "cycle", "create", "--start", "2025-10-01", "--end", "2025-10-31", "--target", "9"
+    )
+    assert new.splitlines()[1:] == ["  of files that were imported before: 1 reading"]
+
+
+def test_a_file_whose_name_has_a_line_break_is_told_on_one_line(books: Books, tmp_path: Path, put: Put) -> None:
+    path, table = tmp_path / "books.db", csv("2025-09-01,1.5,,claude,bill,manual", "2025-09-02,x,,claude,bill,manual")
+    code, out, _ = mecris(path, "import", str(put("a\n\x1bb.csv", table)))
+    assert (code, out.splitlines()[0].partition(": ")[0]) == (1, "a\\n\\x1bb.csv")
+    assert len(mecris(path, "evidence", "list")[1].splitlines()) == 2
+    assert len(mecris(path, "evidence", "quarantine")[1].splitlines()) == 1
+    _, _, err = mecris(path, "import", str(put("c\nd", b"?")))
+    assert err.startswith("refused: c\\nd is of no format")
+
+
+def test_the_answers_of_a_dry_run_say_so(tmp_path: Path, put: Put) -> None:
+    path = tmp_path / "books.db"
+    mecris(path, "budget", "cycle", "create", "--start", "2025-09-01", "--end", "2025-09-30", "--target", "1")
+    files = str(put("a.json", cost_report({1: "100"}))), str(put("x.bin", b"\x00"))
+    dry, done = (json.loads(mecris(path, "import", *files, "--json", *more)[1]) for more in (["--dry-run"], []))
+    assert [(a["recorded"], a.get("dry_run")) for a in dry] == [(True, True), (False, True)]
+    assert [(a["recorded"], a.get("dry_run")) for a in done] == [(True, None), (False, None)]
 
 
 def test_what_comes_through_the_standard_input_is_a_file_like_any_other(books: Books, tmp_path: Path) -> None:
@@ -391,4 +468,4 @@ def test_a_file_that_changes_while_it_is_read_records_nothing(books: Books, put:
     with pytest.raises(Unavailable, match="changed while it was read"):
         books.import_file(path, progress=still_written)
     assert books.position == before
-    assert books.import_file(path)["recorded"]
+    assert books.import_file(path, exported_at=books.now())["recorded"]

@@ -9,7 +9,7 @@ from exports import Put, both_ways, cost_report, csv, jsonl, page, readings, sep
 
 from mecris.books import Books
 from mecris.domain import commands as c
-from mecris.domain.errors import MecrisError
+from mecris.domain.errors import MecrisError, RuleRefused
 
 
 def test_a_figure_is_counted_before_sums_of_lines_and_estimates_whichever_came_first(tmp_path: Path, put: Put) -> None:
@@ -66,6 +66,38 @@ def test_a_balance_stays_a_balance_of_its_credit(books: Books, put: Put) -> None
     (recorded,) = [e for e in books.log() if e["event"] == "source-recorded.v1"]
     assert (recorded["balance_usd"], recorded["credit_usd"]) == (Decimal("19.5"), 25)
     assert books.status(1)["totals"]["manual_usd"] == Decimal("5.5")
+
+
+def test_a_balance_beside_another_provider_is_left_of_what_was_said(books: Books, put: Put) -> None:
+    books.handle(c.RecordSource(cycle_id=1, source="meter", type="realtime", provider="groq", amount=2))
+    seen = put("page.html", b"<html><p>$19.54 USD remaining</p></html>", "2025-09-10T09:00:00Z")
+    with pytest.raises(RuleRefused, match="say with --of what it is left of"):
+        books.import_file(seen, provider="claude")
+    assert books.import_file(seen, provider="claude", of="25")["readings"] == 1
+    assert books.import_file(seen, provider="claude", of="25")["recorded"] is False
+    assert books.status(1)["totals"]["manual_usd"] == Decimal("5.46")
+
+
+def test_of_two_balances_of_one_moment_that_with_a_credit_is_right_whichever_came_first(
+    tmp_path: Path, put: Put
+) -> None:
+    for left in range(5):
+        (tmp_path / str(left)).mkdir()
+        seen = put(f"{left}.html", b"<html><p>$%d USD remaining</p></html>" % left, "2025-09-10T09:00:00Z")
+        files = [(seen, {"provider": "claude"}), (seen, {"provider": "claude", "of": 10})]
+        for books in both_ways(tmp_path / str(left), files):
+            assert readings(books) == [("claude dashboard", "2025-09-10T09:00:00Z", str(10 - left))]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [page("5.42"), b'{"data": {"total_credits": 25, "total_usage": 5.5}}', csv("2025-09-01,5,a,groq,bill,manual")],
+)
+def test_what_is_no_balance_is_not_left_of_anything(books: Books, put: Put, content: bytes) -> None:
+    before = books.position
+    with pytest.raises(RuleRefused, match="x has no balance that does not say what it is left of"):
+        books.import_file(put("x", content, "2025-09-10T09:00:00Z"), of=30)
+    assert books.position == before
 
 
 def test_a_page_joins_what_a_person_recorded_under_its_name_and_retracts_nothing_of_it(books: Books, put: Put) -> None:

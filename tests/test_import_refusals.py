@@ -33,6 +33,12 @@ def test_a_file_of_no_format_is_refused_and_leaves_nothing(books: Books, put: Pu
         (cost_report({1: "100"})[:-9], "x begins like JSON and is none (this is not JSON: "),
         (b"hello", "x is of no format that is known: say which with --format, of claude-code, "),
         (b'{"a": 1}', "x is of no format that is known"),
+        (b'{"data": [], "has_more": false}', "x is an empty page, which names no format: say which with --format, of "),
+        (b'{"data": [{"starting_at": "2025-09-01T00:00:00Z", "results": []}]}', "x is an empty page, "),
+        (b"[]", "x is an empty page, "),
+        (b"SQLite\xff\n\n", "x is of no format that is known"),
+        (b'{"a": 1\xff}\n{}', "x begins like JSON and is none (the file is not valid UTF-8 (byte 7): "),
+        (b'{"data": [1]}', "x is of no format that is known"),
     ],
 )
 def test_a_file_that_nobody_knows_is_told_what_is_wrong_with_it(
@@ -41,6 +47,37 @@ def test_a_file_that_nobody_knows_is_told_what_is_wrong_with_it(
     with pytest.raises(PayloadRefused) as refused:
         books.import_file(put("x", content))
     assert refused.value.message.startswith(said)
+
+
+def test_an_empty_page_is_taken_where_its_format_is_said(books: Books, put: Put) -> None:
+    answer = books.import_file(put("x", b'{"data": [], "has_more": false}'), format="anthropic-cost")
+    assert (answer["recorded"], answer["lines"]) == (True, 0)
+
+
+@pytest.mark.parametrize("format", [None, "anthropic-cost", "csv"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            b'{"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}, "request_id": "r"}',
+            "x is an error of the API and no export (invalid x-api-key): ask it again",
+        ),
+        (
+            b'{"error": {"message": "a\\n' + b"b" * 500 + b'", "code": 401}}',
+            f"x is an error of the API and no export (a {'b' * 198}): ",
+        ),
+        (b'{"error": {"type": "overloaded_error"}}', "x is an error of the API and no export (overloaded_error): "),
+        (b"\x1f\x8b\x08" + bytes(20), "x is a gzip archive: unpack it first"),
+        (b"PK\x03\x04" + bytes(20), "x is a zip archive: unpack it first"),
+    ],
+)
+def test_what_is_no_export_is_refused_as_what_it_is(
+    books: Books, put: Put, content: bytes, said: str, format: str | None
+) -> None:
+    with pytest.raises(PayloadRefused) as refused:
+        books.import_file(put("x", content), format=format)
+    assert refused.value.message.startswith(said)
+    assert books.evidence() == []
 
 
 @pytest.mark.parametrize(
@@ -59,7 +96,7 @@ def test_half_a_file_is_refused_also_where_its_format_is_said(
 
 def test_what_is_no_file_is_refused_and_not_waited_for(books: Books, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Unavailable, match="is not a file"):
+    with pytest.raises(Unavailable, match="is not a file but a pipe: `mecris import -` reads"):
         books.import_file(tmp_path / "pipe")
 
 
@@ -67,6 +104,19 @@ def test_an_export_of_the_future_is_refused(books: Books, put: Put) -> None:
     with pytest.raises(TimeRefused, match="2025-10-06T12:00:00Z has not come yet"):
         books.import_file(put("a.json", cost_report({1: "100"})), exported_at=datetime(2025, 10, 6, 12, tzinfo=UTC))
     assert books.evidence() == []
+
+
+def test_a_file_whose_own_time_has_not_come_yet_is_refused(books: Books, put: Put) -> None:
+    later = put("a.json", cost_report({1: "100"}), "2025-10-05T13:00:00Z")
+    with pytest.raises(TimeRefused, match="which has not come yet: say when it was exported with --exported-at"):
+        books.import_file(later)
+    assert books.evidence() == []
+    assert books.import_file(later, exported_at=datetime(2025, 10, 5, 12, tzinfo=UTC))["recorded"]
+
+
+def test_a_file_of_a_clock_that_is_a_little_ahead_is_of_now(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100"}), "2025-10-05T12:04:59Z"))
+    assert [f["exported_at"] for f in books.evidence()] == ["2025-10-05T12:00:02Z"]
 
 
 def test_a_cycle_that_is_not_there_is_refused_before_anything_is_recorded(books: Books, put: Put) -> None:

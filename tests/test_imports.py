@@ -127,6 +127,7 @@ def test_a_dry_run_says_what_would_be_recorded_and_records_nothing(books: Books,
     dry = books.import_file(path, dry_run=True)
     assert (books.position, books.evidence(), books.sources(1)) == (before, [], [])
     wet = books.import_file(path)
+    assert dry.pop("dry_run")
     assert {n: v for n, v in dry.items() if n != "position"} == {n: v for n, v in wet.items() if n != "position"}
 
 
