@@ -107,7 +107,7 @@ class Quick(File):
 class Memory(Quick):
     """Books in memory, shared by all that know their name."""
 
-    def _require_books(self) -> None:
+    def _require_books(self, *, make: bool) -> None:
         """They were made with the store."""
 
     def _sealed(self) -> bool:
