@@ -24,7 +24,7 @@ demo: .venv/installed ## Play the founding story on a scratch file
 	@$(BIN)/mecris demo
 
 test: check ## Lint, types, import rules, then every test, and those of the books again on PostgreSQL
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	$(BIN)/python -m pytest -n 3 --dist worksteal -q
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q --store postgresql
 
 coverage: .venv/installed ## Run every test on SQLite and show which lines and branches none of them takes

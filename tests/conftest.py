@@ -36,7 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Say what is marked; on PostgreSQL, start one server for all processes of this run."""
     config.addinivalue_line("markers", "sqlite: about files, and what SQLite makes of them")
-    config.addinivalue_line("markers", "own_store: these bring the store they are about, so they run once")
+    config.addinivalue_line(
+        "markers", "own_store: these bring the store they are about, or need none, so they run once"
+    )
     if config.getoption("--store") == "postgresql" and not hasattr(config, "workerinput"):
         config.stash[SERVER] = server = Postgres.start(SCRATCH)
         os.environ["MECRIS_TEST_POSTGRESQL"] = server.url

@@ -77,6 +77,7 @@ def test_a_folder_tells_its_cycles_once(tmp_path: Path, put: Put) -> None:
     assert answers[2]["report_usd"] == 0.03
 
 
+@pytest.mark.sqlite
 def test_what_else_lies_in_a_folder_is_passed_over(tmp_path: Path, put: Put) -> None:
     (folder := tmp_path / "in").mkdir()
     path = folder / "books.db"

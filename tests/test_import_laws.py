@@ -187,7 +187,7 @@ def all_there_is(books: Books) -> Any:
 
 
 @given(sampled(), st.randoms())
-@settings(max_examples=settings.default.max_examples * 4)
+@settings(max_examples=settings.default.max_examples)
 def test_files_of_all_formats_in_any_order_end_in_the_same_books(
     tmp_path_factory: pytest.TempPathFactory, files: list[Export], chance: Any
 ) -> None:

@@ -18,6 +18,8 @@ from mecris.importers.formats import FORMATS, recognised
 from mecris.importers.kinds import Item
 from mecris.importers.reading import File
 
+pytestmark = pytest.mark.own_store  # these need no store, so they run once
+
 SAMPLES = Path(__file__).parent / "samples"
 FILES = sorted(path for path in SAMPLES.glob("*/*") if not path.name.endswith(".expected.json"))
 

@@ -16,6 +16,8 @@ from mecris.importers.formats import recognised
 from mecris.importers.kinds import Call, Unreadable
 from mecris.importers.reading import File
 
+pytestmark = pytest.mark.own_store  # these need no store, so they run once
+
 SAMPLES = Path(__file__).parent / "samples"
 
 
@@ -172,7 +174,7 @@ CALLS = {
 @given(
     st.sampled_from([claude_code, litellm]), st.tuples(*[st.tuples(st.sampled_from(FIELDS), documents)] * 2), st.booleans()
 )  # fmt: skip
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_a_line_that_is_read_in_its_shape_says_what_it_says_when_it_is_read_whole(
     importer: Any, more: tuple[tuple[str, str], ...], is_whole: bool
 ) -> None:

@@ -13,6 +13,8 @@ from mecris.importers.formats import recognised
 from mecris.importers.kinds import Item, Look, Unreadable
 from mecris.importers.reading import File
 
+pytestmark = pytest.mark.own_store  # these need no store, so they run once
+
 LARGE, LARGEST = 1 << 20, 5 << 20
 SECONDS = 20
 """More than ten times what the slowest page takes; what is quadratic takes far longer."""

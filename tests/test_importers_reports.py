@@ -12,6 +12,8 @@ from mecris.importers.kinds import Call, Charge, Unreadable
 from mecris.importers.pages import read_pages
 from mecris.importers.reading import LONGEST_LINE, File, dollars
 
+pytestmark = pytest.mark.own_store  # these need no store, so they run once
+
 
 def file_of(*documents: object) -> File:
     """JSON documents, one a line."""

@@ -11,6 +11,8 @@ from mecris.domain.errors import AmountRefused, Refused
 from mecris.domain.money import shown
 from mecris.domain.payload import read_payload
 
+pytestmark = pytest.mark.own_store  # these need no store, so they run once
+
 
 def test_a_reading_is_recorded_with_what_was_left_out_filled_in() -> None:
     given(opened()).when(metered("0.11"), at("10:00")).then(
