@@ -82,7 +82,7 @@ def settled(books: "Books", digest: str, reason: str, by: str | None) -> Answer:
     def work(connection: Connection, hand: "Hand") -> Answer:
         follow.catch_up(connection)
         files = _newest(imports.files(connection, positions.head(connection).position))
-        found = {file.sha256 for file in files if file.sha256.startswith(digest) and file.unreadable}
+        found = {file.sha256 for file in files if _begins(file, digest) and file.unreadable}
         if len(found) != 1:
             told = "several files with unreadable lines begin" if found else "no file with unreadable lines begins"
             raise NotFound(f"{told} with {digest!r}: `mecris evidence quarantine` lists them", code="which-file")
@@ -99,9 +99,7 @@ def withdrawn(books: "Books", which: str, reason: str, by: str | None) -> Answer
     def work(connection: Connection, hand: "Hand") -> Answer:
         follow.catch_up(connection)
         files = imports.files(connection, positions.head(connection).position)
-        report = _one_of(
-            {file.report for file in files if which == file.report or file.sha256.startswith(which)}, which
-        )
+        report = _one_of({file.report for file in files if which == file.report or _begins(file, which)}, which)
         if imports.is_withdrawn(connection, report):
             return Answer(recorded=False, report=report)
         hand(c.WithdrawReport(report=report, reason=reason))
@@ -109,6 +107,11 @@ def withdrawn(books: "Books", which: str, reason: str, by: str | None) -> Answer
         return Answer(recorded=True, report=report, **told.shown())
 
     return books.together(work, by)
+
+
+def _begins(file: imports.Kept, digest: str) -> bool:
+    """Is that the beginning of its digest? Nothing at all, as of a variable that was not set, is the beginning of none."""
+    return bool(digest) and file.sha256.startswith(digest)
 
 
 def _one_of(reports: set[str], which: str) -> str:

@@ -91,6 +91,15 @@ def test_what_is_to_be_withdrawn_has_to_be_there_and_to_be_one(books: Books, put
         books.withdraw_report("nothing", "x")
 
 
+def test_nothing_at_all_is_the_beginning_of_no_digest(books: Books, put: Put) -> None:
+    books.import_file(put("a.json", cost_report({1: "100", 2: "none"})))
+    before = books.position
+    for name_nothing in (books.withdraw_report, books.settle_evidence):
+        with pytest.raises(NotFound):
+            name_nothing("", "x")
+    assert books.position == before
+
+
 def test_readings_that_a_person_took_back_are_named_when_the_report_comes_again(books: Books, put: Put) -> None:
     books.import_file(put("a.json", cost_report({1: "100"})))
     books.handle(c.RetractReading(cycle_id=1, reading=1, reason="not ours"))
