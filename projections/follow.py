@@ -76,11 +76,10 @@ class View:
 VIEWS = (
     View("budget", 2),
     View("records", 1),
-    View("runs", 3),
     View("odometers", 1),
     View("alerts", 1),
     View("access", 1),
-    View("imports", 6),
+    View("imports", 7),
 )
 """Every read model and its version: another version is made anew from the log."""
 
@@ -102,6 +101,8 @@ def catch_up(connection: Connection, progress: Progress | None = None) -> None:
     for view in VIEWS:
         if seen[view.name] < 0:
             make(connection, view)
+    if min(seen.values()) < 0:  # views that were, and are parts of others now
+        connection.execute(f"DELETE FROM view_positions WHERE view NOT IN ({', '.join('?' * len(seen))})", tuple(seen))
     for start in sorted({max(0, position) for position in seen.values()}):
         views = [view for view in VIEWS if max(0, seen[view.name]) == start]
         fold(connection, views, start, progress)

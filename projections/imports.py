@@ -1,4 +1,7 @@
-"""The read model of imports: files that are kept as evidence, the lines and figures of reports, and what lines come to."""
+"""The read model of imports: files that are kept as evidence, the lines and figures of reports, and what lines come to.
+
+Runs are folded with them (`runs`), as a line of a call is what a dispatch reported, and is kept once.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +18,7 @@ from ..store.connection import Connection
 from . import runs, topics
 from .many import batches
 
-TABLES = {
+TABLES = runs.TABLES | {
     "import_file": """(
         id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, format TEXT NOT NULL,
         version INTEGER NOT NULL, report TEXT NOT NULL, exported_at TEXT NOT NULL, items INTEGER NOT NULL,
@@ -27,11 +30,10 @@ TABLES = {
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, provider TEXT NOT NULL, account TEXT NOT NULL, source TEXT NOT NULL,
         type TEXT NOT NULL, estimate INTEGER NOT NULL, exported_at TEXT NOT NULL, withdrawn INTEGER NOT NULL)""",
     "import_line": """(
-        report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, begins TEXT NOT NULL, ends TEXT NOT NULL, usd TEXT,
-        run TEXT, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read_tokens INTEGER NOT NULL,
-        cache_write_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, terms TEXT NOT NULL,
-        provider TEXT NOT NULL, position INTEGER NOT NULL,
-        PRIMARY KEY (report, key)) WITHOUT ROWID""",
+        id INTEGER PRIMARY KEY, report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, begins TEXT NOT NULL,
+        ends TEXT NOT NULL, usd TEXT, run INTEGER, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, terms TEXT NOT NULL,
+        provider TEXT NOT NULL, position INTEGER NOT NULL, stands INTEGER NOT NULL DEFAULT 1, UNIQUE (report, key))""",
     "import_figure": """(
         report INTEGER NOT NULL, cycle_id INTEGER NOT NULL, measured_at TEXT NOT NULL, rank TEXT NOT NULL, amount_usd TEXT,
         balance_usd TEXT, credit_usd TEXT, raw_payload TEXT NOT NULL, position INTEGER NOT NULL,
@@ -44,16 +46,24 @@ TABLES = {
 }
 AT_ONCE = 5_000
 """Lines that are read together."""
-INDEXES = ("CREATE INDEX import_file_sha256 ON import_file (sha256)",)
-IGNORES = topics.CYCLES | topics.RUNS | topics.ODOMETERS | topics.ALERTS | topics.ACCESS
-_LINE = "key, rank, begins, ends, usd, run, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, estimated, terms, provider"
+INDEXES = (
+    *runs.INDEXES,
+    "CREATE INDEX import_file_sha256 ON import_file (sha256)",
+    "CREATE INDEX import_line_run ON import_line (run, id)",
+)
+IGNORES = topics.CYCLES | topics.ODOMETERS | topics.ALERTS | topics.ACCESS | {"cost.reconciliation_discrepancy"}
+_FACTS = (
+    *("key", "rank", "begins", "ends", "usd", "run", "model", "input_tokens", "output_tokens", "cache_read_tokens"),
+    *("cache_write_tokens", "estimated", "terms", "provider"),
+)
+_LINE = f"SELECT {', '.join(_FACTS).replace('run', 'run_id')} FROM import_line l LEFT JOIN cost_run r ON r.id = l.run"
 
 Moves = dict[tuple[str, str, str], list[str]]
 """Amounts by the provider, start and end of their bucket; those of calls are summed up by quarters of an hour, without a start."""
 
-_NEW = f"INSERT INTO import_line VALUES ({', '.join('?' * 16)})"
+_NEW = f"INSERT INTO import_line (id, report, {', '.join(_FACTS)}, position) VALUES ({', '.join('?' * 17)})"
 _AGAIN = (
-    f"UPDATE import_line SET {', '.join(f'{name} = ?' for name in (*_LINE.split(', ')[1:], 'position'))} "
+    f"UPDATE import_line SET {', '.join(f'{name} = ?' for name in _FACTS[1:])}, position = ?, stands = 1 "
     "WHERE report = ? AND key = ?"
 )
 
@@ -62,8 +72,8 @@ class Fold:
     """Takes files and lines into the tables, event by event."""
 
     def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.handlers = {
+        self.connection, self._runs = connection, runs.Fold(connection)
+        self.handlers = self._runs.handlers | {
             "evidence-filed.v1": self.filed,
             "evidence-settled.v1": self.settled,
             "report-withdrawn.v1": self.withdrawn,
@@ -114,9 +124,10 @@ class Fold:
 
     def imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
+        calls = self._runs.lines_imported(position, event)
         report = self._report(position, event)
         restated, confirmed = event.get("restated", ()), event.get("confirmed", ())
-        new, lines = len(event["lines"]), event["lines"] + [line[:12] for line in restated]
+        new, lines = len(event["lines"]), [*event["lines"], *(line[:12] for line in restated)]
         providers = event.get("whose") or [""] * len(lines)
         come, gone = Moves(), Moves()
         for line, provider in zip(lines, providers, strict=True):
@@ -126,17 +137,22 @@ class Fold:
         for key, _, _, _, _, run, *_, usd, start, end in restated:
             if usd is not None:
                 gone.setdefault((stood[key].provider, start if run is None else "", end), []).append(usd)
-        self._reprice(report, position, event.get("repriced", ()), come, gone)
-        terms = dict(event.get("terms", ()))
+        self._reprice(report, event.get("repriced", ()), come, gone)
+        terms, number = dict(event.get("terms", ())), calls.runs.get
         rows = [
-            (report, *line[:11], int(line[11]), terms.get(line[0], "") if terms else "", provider, position)
+            (report, *line[:5], number(line[5]), *line[6:11], int(line[11]), terms.get(line[0], "") if terms else "", provider, position)
             for line, provider in zip(lines, providers, strict=True)
-        ]  # SQLite's module takes long to bind a bool, as it does for None
-        self.connection.executemany(_NEW, rows[:new])
+        ]  # fmt: skip  # SQLite's module takes long to bind a bool, as it does for None
+        if new:
+            first = self.connection.execute("SELECT coalesce(max(id), 0) + 1 FROM import_line").fetchone()[0]
+            self.connection.executemany(_NEW, [(id, *row) for id, row in enumerate(rows[:new], first)])
         self.connection.executemany(_AGAIN, [(*row[2:], *row[:2]) for row in rows[new:]])
         self.connection.executemany(
-            "UPDATE import_line SET rank = ?, position = ? WHERE report = ? AND key = ?",
-            [(rank, position, report, key) for key, rank in confirmed],
+            "UPDATE import_line SET stands = 0 WHERE report = ? AND key = ?", [(report, key) for key in calls.apart]
+        )
+        self.connection.executemany(
+            "UPDATE import_line SET rank = ? WHERE report = ? AND key = ?",
+            [(rank, report, key) for key, rank in confirmed],
         )
         self._share(report, set(providers))
         for bucket in come | gone:
@@ -151,7 +167,7 @@ class Fold:
         )
 
     def _reprice(
-        self, report: int, position: int, repriced: list[tuple[str, str | None, str | None]], come: Moves, gone: Moves
+        self, report: int, repriced: list[tuple[str, str | None, str | None]], come: Moves, gone: Moves
     ) -> None:
         """Calls cost otherwise now; what that moves is added to what comes and goes of each bucket."""
         stood = _standing(self.connection, report, [key for key, _, _ in repriced])
@@ -161,8 +177,8 @@ class Fold:
                 if amount is not None:
                     moved.setdefault(bucket, []).append(amount)
         self.connection.executemany(
-            "UPDATE import_line SET usd = ?, estimated = 1, position = ? WHERE report = ? AND key = ?",
-            [(usd, position, report, key) for key, usd, _ in repriced],
+            "UPDATE import_line SET usd = ?, estimated = 1 WHERE report = ? AND key = ?",
+            [(usd, report, key) for key, usd, _ in repriced],
         )
 
     def noted(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
@@ -252,8 +268,7 @@ def _standing(connection: Connection, report: int, keys: list[str]) -> dict[str,
     """What stands of some lines of a report; those that are unknown are left out."""
     found: dict[str, Line] = {}
     for some, marks in batches(keys):
-        sql = f"SELECT {_LINE} FROM import_line WHERE report = ? AND key IN ({marks})"
-        for row in connection.execute(sql, (report, *some)):
+        for row in connection.execute(f"{_LINE} WHERE l.report = ? AND key IN ({marks})", (report, *some)):
             found[row[0]] = _line(row)
     return found
 
@@ -265,7 +280,7 @@ def _line(row: tuple[Any, ...]) -> Line:
 def unpriced_or_estimated(connection: Connection, report: int) -> Iterator[list[Line]]:
     """The calls of a report of which nobody said what they cost, in batches, by key."""
     sql = (
-        f"SELECT {_LINE} FROM import_line WHERE report = ? AND run IS NOT NULL AND (usd IS NULL OR estimated = 1) AND key > ? "
+        f"{_LINE} WHERE l.report = ? AND l.run IS NOT NULL AND (usd IS NULL OR estimated = 1) AND key > ? "
         "ORDER BY key LIMIT ?"
     )
     after = ""

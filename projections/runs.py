@@ -1,17 +1,18 @@
 """The read model of runs: what every dispatch reported, what that comes to, and what was billed. Figures are tokens.
 
-`superseded` is the position at which a dispatch reported something else. Sums have a row for each event that
-changed them, so that what they were as of any position is one look-up.
+A line of a call is a dispatch of its run, and is kept once, with the lines (`imports`): as long as it `stands`, it is what that
+dispatch reported last. What it said before, and what anybody else says, is here. `superseded` is the position at which a
+dispatch reported something else. Sums have a row for each event that changed them, so that what they were as of any position is
+one look-up.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ..domain.tokens import Bill, Reported, Sum, Tokens, sum_of
 from ..store.connection import Connection
-from . import topics
 from .many import batches
 
 _FIGURES = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
@@ -21,7 +22,8 @@ Row = tuple[str, int, int, int, int, int | None, str | None, int]
 """What a dispatch reports, as the table has it: its id, tokens by class, input as it was stated, model, and whether it is running."""
 
 TABLES = {
-    "cost_run": "(id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, position INTEGER NOT NULL, report TEXT)",
+    "cost_run": """(
+        id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, position INTEGER NOT NULL, report TEXT, shared INTEGER NOT NULL)""",
     "cost_dispatch": f"""(
         run INTEGER NOT NULL, dispatch_id TEXT NOT NULL, position INTEGER NOT NULL, {_INTEGERS}, input_stated INTEGER,
         model TEXT, running INTEGER NOT NULL, superseded INTEGER, PRIMARY KEY (run, dispatch_id, position)) WITHOUT ROWID""",
@@ -40,18 +42,21 @@ TABLES = {
         cache_read_named INTEGER NOT NULL, cache_write_named INTEGER NOT NULL,
         PRIMARY KEY (run, source, position)) WITHOUT ROWID""",
 }
-INDEXES = (
-    "CREATE INDEX cost_dispatch_running ON cost_dispatch (run, superseded, dispatch_id) WHERE running = 1",
+VIEW = f"""
+CREATE VIEW main.cost_reported AS
+SELECT run, dispatch_id, position, {_FIGURES}, input_stated, model, running, superseded FROM cost_dispatch
+UNION ALL SELECT run, key, position, {_FIGURES}, NULL, model, 0, NULL FROM import_line WHERE run IS NOT NULL AND stands = 1"""
+"""For people who ask in SQL; the rooms above ask the tables, each by its own index."""
+
+_OF_BILLS = (
     "CREATE INDEX IF NOT EXISTS cost_reconciliations_run ON cost_reconciliations (run_id, dispatch_id, source)",
     "CREATE INDEX IF NOT EXISTS cost_reconciliations_dispatch ON cost_reconciliations (dispatch_id)",
 )
-IGNORES = (
-    topics.CYCLES
-    | topics.ODOMETERS
-    | topics.ALERTS
-    | topics.ACCESS
-    | (topics.IMPORTS - {"lines-imported.v1"})
-    | {"cost.reconciliation_discrepancy"}
+INDEXES = (
+    "CREATE INDEX cost_dispatch_running ON cost_dispatch (run, superseded, dispatch_id) WHERE running = 1",
+    *_OF_BILLS,
+    "DROP VIEW IF EXISTS main.cost_reported",
+    VIEW,
 )
 
 
@@ -62,6 +67,25 @@ _STATED = (
     f"INSERT INTO cost_dispatch (run, dispatch_id, position, {_FIGURES}, input_stated, model, running) "
     f"VALUES ({', '.join('?' * 10)})"
 )
+_PAST = (
+    f"INSERT INTO cost_dispatch (run, dispatch_id, position, {_FIGURES}, model, running, superseded) "
+    f"VALUES ({', '.join('?' * 10)})"
+)
+
+_ELSEWHERE = "WHERE report = (SELECT id FROM import_report WHERE name = ?) AND key = ? AND run <> ? AND stands = 1"
+_LEFT = (
+    f"INSERT INTO cost_dispatch (run, dispatch_id, position, {_FIGURES}, model, running) "
+    f"SELECT run, key, position, {_FIGURES}, model, 0 FROM import_line {_ELSEWHERE}"
+)
+"""A line that moves to another run leaves behind what it said."""
+
+
+class Calls(NamedTuple):
+    """What the lines of an event are among the dispatches: the numbers of their runs, and those that do not stand for theirs."""
+
+    runs: Mapping[str, int]
+    apart: Collection[str]
+    """Keys of lines whose dispatch says more than the line does."""
 
 
 class Fold:
@@ -71,19 +95,15 @@ class Fold:
         self.connection = connection
         self.handlers = {
             "dispatches-recorded.v1": self.dispatches_recorded,
-            "lines-imported.v1": self.lines_imported,
             "tokens-reconciled.v1": self.tokens_reconciled,
         }
-
-    def flush(self) -> None:
-        """Nothing waits: an event of many dispatches is a batch of its own."""
-
-    finish = flush
 
     def dispatches_recorded(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """New figures of some dispatches."""
         run = self._run(event["run_id"], position)
-        self.connection.execute("UPDATE cost_run SET report = NULL WHERE id = ? AND report IS NOT NULL", (run,))
+        self.connection.execute(
+            "UPDATE cost_run SET shared = 1 WHERE id = ? AND report IS NOT NULL AND shared = 0", (run,)
+        )
         said = [
             (
                 d["dispatch_id"], d["input_tokens"], d["output_tokens"], d.get("cache_read_tokens", 0), d.get("cache_write_tokens", 0),
@@ -91,57 +111,81 @@ class Fold:
             )
             for d in event["dispatches"]
         ]  # fmt: skip
-        self._take(run, position, said, standing(self.connection, run, [row[0] for row in said]))
+        known = standing(self.connection, run, [row[0] for row in said])
+        self._supersede(run, position, known)
+        self._say(run, position, [_named_still(row, known.get(row[0])) for row in said] if known else said)
+        self._count(run, position, [row[1:5] for row in said], sum(row[7] for row in said), known)
 
-    def lines_imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
+    def lines_imported(self, position: int, event: dict[str, Any]) -> Calls:
         """Calls are dispatches of their runs; one that belongs to another run is nothing in this one."""
-        report, restated, elsewhere = event["report"], event.get("restated", []), event.get("elsewhere", [])
+        report, restated, elsewhere = event["report"], event.get("restated", ()), event.get("elsewhere", ())
         lines: dict[str, list[Any]] = {}
-        for line in event["lines"] + restated:
+        for line in event["lines"] if not restated else [*event["lines"], *restated]:
             lines.setdefault(line[5], []).append(line)
         lines.pop(None, None)  # type: ignore[call-overload]  # lines of money are of no run
-        said: dict[str, list[Row]] = {
-            run_id: [(line[0], line[7], line[8], line[9], line[10], None, line[6], 0) for line in found]
-            for run_id, found in lines.items()
-        }
+        nothing: dict[str, list[str]] = {}
         for run_id, key in elsewhere:
-            said.setdefault(run_id, []).append((key, 0, 0, 0, 0, None, None, 0))
-        again = {line[0] for line in restated} | {key for _, key in elsewhere}
-        for run_id, rows in said.items():
-            run = self._run(run_id, position, report)
+            nothing.setdefault(run_id, []).append(key)
+        numbers = {run_id: self._run(run_id, position, report) for run_id in [*lines, *nothing]}
+        moved = [(report, line[0], numbers[line[5]]) for line in restated if line[5] is not None]
+        self.connection.executemany(_LEFT, moved)
+        self.connection.executemany(f"UPDATE import_line SET stands = 0 {_ELSEWHERE}", moved)
+        again, apart = {line[0] for line in restated}, set[str]()
+        for run_id, run in numbers.items():
             is_alone = self._is_alone(run, report)
-            wanted = [id for id, *_ in rows if not is_alone or id in again] if again or not is_alone else []
-            self._take(run, position, rows, standing(self.connection, run, wanted))
+            mine, gone = lines.get(run_id, []), nothing.get(run_id, [])
+            wanted = [line[0] for line in mine if line[0] in again] if is_alone else [line[0] for line in mine]
+            known = standing(self.connection, run, [*wanted, *gone]) if wanted or gone else {}
+            self._supersede(run, position, known)
+            said = [(line[0], *line[7:11], None, line[6], 0) for line in mine if line[6] is None and line[0] in known]
+            more = [row for row in (_named_still(row, known[row[0]]) for row in said) if row[6] is not None]
+            apart.update(row[0] for row in more)
+            self._say(run, position, [*more, *((key, 0, 0, 0, 0, None, None, 0) for key in gone)])
+            self._count(run, position, [line[7:11] for line in mine] + [NOTHING] * len(gone), 0, known)
+        return Calls(numbers, apart)
 
     def _is_alone(self, run: int, report: str) -> bool:
         """Did nobody but this report ever speak of the run? Then lines that are new to it are new dispatches, without a look."""
-        found = self.connection.execute("SELECT report FROM cost_run WHERE id = ?", (run,)).fetchone()
-        if found[0] is not None and found[0] != report:
-            self.connection.execute("UPDATE cost_run SET report = NULL WHERE id = ?", (run,))
-        return bool(found[0] == report)
+        found = self.connection.execute("SELECT report, shared FROM cost_run WHERE id = ?", (run,)).fetchone()
+        if found == (report, 0):
+            return True
+        self.connection.execute(
+            "UPDATE cost_run SET report = coalesce(report, ?), shared = 1 WHERE id = ?", (report, run)
+        )
+        return False
 
-    def _take(self, run: int, position: int, said: list[Row], known: Mapping[str, "Standing"]) -> None:
-        """The total moves by what changed; a figure that stood until now is superseded."""
-        before = total_of(self.connection, run, position)
-        was = [known[id] for id, *_ in said if id in known] if known else []
-        if was:
-            self.connection.executemany(
-                "UPDATE cost_dispatch SET superseded = ? WHERE run = ? AND dispatch_id = ? AND position = ?",
-                [(position, run, stood.id, stood.position) for stood in was],
-            )
-            said = [_named_still(row, known.get(row[0])) for row in said]
+    def _supersede(self, run: int, position: int, known: Mapping[str, "Standing"]) -> None:
+        """What stood until now is superseded; what a line said stands here from now on."""
+        if not known:
+            return
+        self.connection.executemany(
+            "UPDATE cost_dispatch SET superseded = ? WHERE run = ? AND dispatch_id = ? AND position = ?",
+            [(position, run, stood.id, stood.position) for stood in known.values() if stood.line is None],
+        )
+        lines = [stood for stood in known.values() if stood.line is not None]
+        self.connection.executemany(
+            _PAST, [(run, stood.id, stood.position, *stood.tokens, stood.model, 0, position) for stood in lines]
+        )
+        self.connection.executemany(
+            "UPDATE import_line SET stands = 0 WHERE id = ?", [(stood.line,) for stood in lines]
+        )
+
+    def _say(self, run: int, position: int, said: list[Row]) -> None:
+        """What dispatches report that no line stands for."""
         for put, rows in (
             (_SAID, [(run, row[0], position, *row[1:5], *row[6:]) for row in said if row[5] is None]),
             (_STATED, [(run, row[0], position, *row[1:]) for row in said if row[5] is not None]),
         ):  # most name no input of their own, and it takes SQLite's module long to bind a None
             self.connection.executemany(put, rows)
-        tokens = before.tokens.plus(sum_of([row[1:5] for row in said])).plus(
-            sum_of([stood.tokens for stood in was]), -1
-        )
-        running = before.running + sum(row[7] for row in said) - sum(stood.running for stood in was)
+
+    def _count(self, run: int, position: int, tokens: list[Any], running: int, known: Mapping[str, "Standing"]) -> None:
+        """The total moves by what changed."""
+        before, was = total_of(self.connection, run, position), known.values()
+        total = before.tokens.plus(sum_of(tokens)).plus(sum_of([stood.tokens for stood in was]), -1)
+        running += before.running - sum(stood.running for stood in was)
         self.connection.execute(
             "INSERT INTO cost_total VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (run, position, before.dispatches + len(said) - len(was), running, *tokens),
+            (run, position, before.dispatches + len(tokens) - len(was), running, *total),
         )
 
     def _run(self, run_id: str, position: int, report: str | None = None) -> int:
@@ -149,8 +193,8 @@ class Fold:
         if found is not None:
             return found
         made = self.connection.execute(
-            "INSERT INTO cost_run (id, run_id, position, report) "
-            "SELECT coalesce(max(id), 0) + 1, ?, ?, ? FROM cost_run RETURNING id",
+            "INSERT INTO cost_run (id, run_id, position, report, shared) "
+            "SELECT coalesce(max(id), 0) + 1, ?, ?, ?, 0 FROM cost_run RETURNING id",
             (run_id, position, report),
         )
         return int(made.fetchone()[0])
@@ -190,7 +234,7 @@ class Fold:
         )
 
     def _add_bill(self, run: int, position: int, dispatch: str, event: dict[str, Any]) -> None:
-        for statement in INDEXES[1:]:
+        for statement in _OF_BILLS:
             self.connection.execute(statement)  # a rebuild makes its indexes last, but this look-up needs them
         source, billed = event["source"], event["billed"]
         count, *sums = billed_by(self.connection, run, source, position) or (0,) * 7
@@ -208,6 +252,8 @@ class Fold:
         )
 
 
+NOTHING = (0, 0, 0, 0)
+"""Tokens of a call in a run in which it was found and to which it does not belong."""
 EVER = 2**63 - 1
 """A position after every other."""
 
@@ -228,6 +274,8 @@ class Standing(NamedTuple):
     cache_write_tokens: int
     running: int
     model: str | None
+    line: int | None
+    """The line that says it, if it is one."""
 
     @property
     def tokens(self) -> Tokens:
@@ -238,13 +286,21 @@ class Standing(NamedTuple):
 def standing(connection: Connection, run: int, ids: list[str]) -> dict[str, Standing]:
     """What these dispatches of a run reported last; those that are unknown are left out."""
     found: dict[str, Standing] = {}
+    has_lines = connection.execute("SELECT 1 FROM cost_run WHERE id = ? AND report IS NOT NULL", (run,)).fetchone()
     for some, marks in batches(ids):
         rows = connection.execute(
-            f"SELECT dispatch_id, position, {_FIGURES}, running, model FROM cost_dispatch "
+            f"SELECT dispatch_id, position, {_FIGURES}, running, model, NULL FROM cost_dispatch "
             f"WHERE run = ? AND superseded IS NULL AND dispatch_id IN ({marks})",
             (run, *some),
         )
         found.update((row[0], Standing(*row)) for row in rows)
+        if has_lines:
+            rows = connection.execute(
+                f"SELECT key, position, {_FIGURES}, 0, model, id FROM import_line "
+                f"WHERE report IN (SELECT id FROM import_report) AND key IN ({marks}) AND run = ? AND stands = 1",
+                (*some, run),
+            )
+            found.update((row[0], Standing(*row)) for row in rows)
     return found
 
 
@@ -323,15 +379,19 @@ class Dispatches:
 
     def __init__(self, connection: Connection, run_id: str, position: int) -> None:
         self.connection, self.run_id, self.position = connection, run_id, position
-        self.run = run_number(connection, run_id) or 0
+        found = connection.execute("SELECT id, report IS NOT NULL FROM cost_run WHERE run_id = ?", (run_id,)).fetchone()
+        self.run, self.has_lines = (int(found[0]), bool(found[1])) if found else (0, False)
 
     def reported(self, ids: Iterable[str]) -> Mapping[str, Reported]:
         """What these dispatches reported last; those that are unknown are left out."""
         found = {}
         for id in ids:
             row = self.connection.execute(_REPORTED, (self.run, id, self.position)).fetchone()
+            if self.has_lines:
+                line = self.connection.execute(_REPORTED_BY_LINE, (id, self.run, self.position)).fetchone()
+                row = line if line and not (row and row[0] > line[0]) else row  # what was said later
             if row:
-                found[id] = _reported(row)
+                found[id] = _reported(row[1:])
         return found
 
     def sum(self) -> Sum:
@@ -346,12 +406,17 @@ class Dispatches:
         return [id for (id,) in rows]
 
     def first(self, limit: int) -> list[tuple[str, Reported]]:
-        """The first dispatches by name, with what they reported last."""
+        """Some dispatches with what they reported last: the first by name, then lines in the order in which they were imported."""
         rows = self.connection.execute(
             f"SELECT dispatch_id, {_ROW} FROM cost_dispatch WHERE run = ? AND position <= ? "
             "AND (superseded IS NULL OR superseded > ?) ORDER BY dispatch_id LIMIT ?",
             (self.run, self.position, self.position, limit),
-        )
+        ).fetchall()
+        if self.has_lines and len(rows) < limit:
+            rows += self.connection.execute(
+                f"SELECT key, {_LINE} FROM import_line WHERE run = ? AND stands = 1 AND position <= ? ORDER BY id LIMIT ?",
+                (self.run, self.position, limit - len(rows)),
+            )
         return [(id, _reported(row)) for id, *row in rows]
 
     def last_bill(self, dispatch_id: str | None, source: str) -> Bill | None:
@@ -386,7 +451,11 @@ class Dispatches:
 
 
 _ROW = f"{_FIGURES}, input_stated, model, running"
-_REPORTED = f"SELECT {_ROW} FROM cost_dispatch WHERE run = ? AND dispatch_id = ? AND position <= ? ORDER BY position DESC LIMIT 1"
+_LINE = f"{_FIGURES}, NULL, model, 0"
+_REPORTED = f"SELECT position, {_ROW} FROM cost_dispatch WHERE run = ? AND dispatch_id = ? AND position <= ? ORDER BY position DESC LIMIT 1"
+_REPORTED_BY_LINE = f"""
+SELECT position, {_LINE} FROM import_line
+WHERE report IN (SELECT id FROM import_report) AND key = ? AND run = ? AND position <= ? AND stands = 1"""
 _RUNNING = """
 WITH still (dispatch_id) AS MATERIALIZED (
     SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running

@@ -98,6 +98,32 @@ def test_a_call_that_moves_to_another_run_is_nothing_in_the_old_one(books: Books
     assert out(books, "b", before) == (2, 210, {"m1": 200, "m2": 10})
 
 
+def test_a_call_without_tokens_that_moves_to_another_run_stays_a_dispatch_of_the_old_one(books: Books) -> None:
+    imported(books, call("m1", 0, "b"))
+    imported(books, call("m1", 9, "a", rank="2"))
+    assert (out(books, "a"), out(books, "b")) == ((1, 9, {"m1": 9}), (1, 0, {"m1": 0}))
+
+
+def test_lines_are_shown_after_what_was_recorded_in_the_order_in_which_they_were_imported(books: Books) -> None:
+    imported(books, call("z", 1), call("m1", 2))
+    imported(books, call("a", 3))
+    recorded(books, "n", 4)
+    assert [d["dispatch_id"] for d in books.run("a")["first"]] == ["n", "z", "m1", "a"]
+    assert [d["dispatch_id"] for d in books.run("a", limit=2)["first"]] == ["n", "z"]
+
+
+def test_the_view_for_sql_tells_every_dispatch_whoever_said_it(books: Books) -> None:
+    imported(books, call("m1", 200), call("m2", 7))
+    recorded(books, "m1", 250)
+    imported(books, call("m2", 8, rank="2"))
+    books.catch_up()
+    with books.file.reading() as connection:
+        told = connection.execute(
+            "SELECT dispatch_id, output_tokens, position, superseded FROM cost_reported ORDER BY 1, 3"
+        ).fetchall()
+    assert told == [("m1", 200, 1, 2), ("m1", 250, 2, None), ("m2", 7, 1, 3), ("m2", 8, 3, None)]
+
+
 def test_more_tokens_than_a_run_holds_are_refused_before_they_are_written(books: Books) -> None:
     imported(books, call("m1", 2**62))
     with pytest.raises(AmountRefused, match="run 'a' would come to 9223372036854775808 tokens"):

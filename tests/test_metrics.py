@@ -88,7 +88,7 @@ def test_the_lag_of_the_read_models_is_told(client: httpx.Client, books: Books) 
     found = figures(client)
     end = figure(found, "mecris_log_position")
     assert end == books.position
-    for view in ("budget", "runs", "imports"):
+    for view in ("budget", "odometers", "imports"):
         seen = figure(found, "mecris_read_model_position", view=view)
         assert figure(found, "mecris_read_model_lag_events", view=view) == end - seen
     books.catch_up()

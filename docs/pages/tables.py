@@ -13,7 +13,8 @@ TABLE = {
     "import_bucket": "What the lines of a report come to that end together; an empty `start` stands for the calls of a quarter of an hour.",
     "import_file": "Files that were imported, each time they were read; `id` is the position in the log.",
     "import_figure": "Figures of reports that stand for a whole cycle; of two of one cycle and moment the one with the greater `rank` is right.",
-    "import_line": "The lines of reports in their best copy; `rank` tells which of two copies is right.",
+    "import_line": "The lines of reports in their best copy; `rank` tells which of two copies is right. A line of a call has the id of its "
+    "`run` in `cost_run`, and `stands` while it is what that dispatch reported last; `position` is where it was said so.",
     "import_share": "The providers whose money a report is or was of; an empty one is the report's own.",
     "import_report": "Reports: files that have lines in common. `exported_at` is that of the newest file.",
     "import_unreadable": "Lines that could not be read, by the `id` of their file.",
@@ -24,10 +25,12 @@ TABLE = {
     "budget_roll_over": "What was left of a closed cycle and went over to another, and later differences.",
     "cost_billed": "What a source billed for single dispatches of a run, summed up; a row for each bill that changed it. `run` is "
     "the id in `cost_run`, `*_named` how many of these bills name the class.",
-    "cost_dispatch": "What each dispatch reported, each time; `superseded` is the position at which it reported something else.",
+    "cost_dispatch": "What dispatches reported, each time, but for what a line of a report says of them now (`import_line`); "
+    "`superseded` is the position at which one reported something else.",
     "cost_reconciliations": "Each comparison of a bill with what was reported; `id` is its position in the log, `delta_*` is billed less "
     "reported, `running` names dispatches as JSON.",
-    "cost_run": "Runs; `report` is the report that alone speaks of the run, if there is one.",
+    "cost_reported": "A view: what each dispatch reported, each time, whoever said it.",
+    "cost_run": "Runs; `report` is the first report that spoke of the run, and `shared` is 1 if anybody else does.",
     "cost_total": "What all dispatches of a run reported together; a row for each event that changed it.",
     "odometer_feed": "Each time a cycle was begun or ended to be fed by a counter.",
     "odometer_month": "Each time a month was made final or reopened.",
