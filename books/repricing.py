@@ -11,7 +11,7 @@ from ..domain.period import from_text
 from ..projections import follow, imports
 from ..store.connection import Connection
 from .answers import Answer
-from .importing import what_is_priced, without_price
+from .intake import what_is_priced, without_price
 from .telling import Told, tell_cycles
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from ..domain.errors import MecrisError
 from .jsonl import Entry, Shape, entries, first_objects
 from .kinds import NO_SHAPE, WRONG_SHAPE, Call, Items, Remark, Report, Unreadable
 from .reading import File, count, dollars, moment, word
-from .tokens import anthropic_terms, kept_an_hour
+from .tokens import anthropic_terms
 
 NAME, VERSION = "claude-code", 2
 SYNTHETIC = "<synthetic>"
@@ -155,9 +155,10 @@ class _Log:
 
 
 def _call(line: _Line, message: _Message, usage: _Usage, raw: bytes) -> Call:
-    written, read = _cache_writes(usage), count(usage.cache_read_input_tokens, "cache_read_input_tokens")
-    uncached = count(usage.input_tokens, "input_tokens")
-    output = count(usage.output_tokens, "output_tokens")
+    uncached, output = count(usage.input_tokens, "input_tokens"), count(usage.output_tokens, "output_tokens")
+    read = count(usage.cache_read_input_tokens, "cache_read_input_tokens")
+    written, hour = _cache_writes(usage)
+    total = str(uncached + output + read + written).zfill(20)
     return Call(
         _key(line, message, raw),
         _run(line.session_id),
@@ -168,9 +169,9 @@ def _call(line: _Line, message: _Message, usage: _Usage, raw: bytes) -> Call:
         read,
         written,
         None if line.cost_usd is None else dollars(line.cost_usd, "costUSD"),
-        f"{0 if line.is_sidechain else 1}|{uncached + output + read + written:020d}|{0 if usage.speed is None else 1}",
+        f"{0 if line.is_sidechain else 1}|{total}|{0 if usage.speed is None else 1}",
         None,
-        _terms(usage),
+        _terms(usage, hour),
     )
 
 
@@ -192,16 +193,18 @@ def _key(line: _Line, message: _Message, raw: bytes) -> str:
     return f"line|{blake2b(raw.strip(), digest_size=16).hexdigest()}"
 
 
-def _cache_writes(usage: _Usage) -> int:
+def _cache_writes(usage: _Usage) -> tuple[int, int]:
+    """Tokens that were written to a cache, and those of them that are kept for an hour."""
     parts = usage.cache_creation
     if not parts:
-        return count(usage.cache_creation_input_tokens, "cache_creation_input_tokens")
+        return count(usage.cache_creation_input_tokens, "cache_creation_input_tokens"), 0
     five, hour = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
-    return count(parts.get(five), five) + count(parts.get(hour), hour)
+    an_hour = count(parts.get(hour), hour)
+    return count(parts.get(five), five) + an_hour, an_hour
 
 
-def _terms(usage: _Usage) -> str:
-    hour, tools = kept_an_hour(usage.cache_creation), usage.server_tool_use
+def _terms(usage: _Usage, hour: int) -> str:
+    tools = usage.server_tool_use
     searches = tools and tools.get("web_search_requests")
     if not (hour or searches or usage.speed) and usage.service_tier in USUAL and usage.inference_geo in USUAL:
         return ""  # as most are

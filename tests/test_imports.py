@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from exports import Put, claude_line, cost_report, jsonl, readings
 
-from mecris.books import Books, importing
+from mecris.books import Books, intake
 
 
 def test_a_report_becomes_one_cumulative_reading_for_each_bucket_end(books: Books, put: Put) -> None:
@@ -147,7 +147,7 @@ def test_an_import_that_fails_on_the_way_leaves_nothing_of_itself(
 
     before = books.position
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):  # noqa: PT012
-        patch.setattr(importing, "tell_cycles", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        patch.setattr(intake, "tell_cycles", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
         books.import_file(put("a.json", cost_report({1: "100"})))
     assert (books.position, books.evidence(), books.sources(1)) == (before, [], [])
     assert books.import_file(put("a.json", cost_report({1: "100"})))["readings"] == 1
