@@ -73,17 +73,18 @@ def _line(number: int, kind: str) -> dict[str, Any]:
     }
 
 
-def litellm_rows(path: Path, rows: int) -> None:
-    """Rows of a spend log, one a line, as a copy of the table has them."""
+def litellm_rows(path: Path, rows: int, *, random_ids: bool = False) -> None:
+    """Rows of a spend log, one a line, as a copy of the table has them; their ids grow, or are random."""
+    chance = random.Random(rows)
     with path.open("w", encoding="utf-8") as log:
         for number in range(rows):
-            log.write(json.dumps(_row(number)) + "\n")
+            log.write(json.dumps(_row(number, chance.getrandbits(128) if random_ids else number)) + "\n")
 
 
-def _row(number: int) -> dict[str, Any]:
+def _row(number: int, id: int) -> dict[str, Any]:
     at, tokens, read = START + timedelta(seconds=number), 1_200 + number % 977, 1_000 if number % 3 else 0
     return {
-        "request_id": f"chatcmpl-{number:032x}",
+        "request_id": f"chatcmpl-{id:032x}",
         "call_type": "acompletion",
         "api_key": f"{number % 40:064x}",
         "spend": tokens * 3e-06 + 0.00045,
