@@ -99,13 +99,16 @@ def _done(
 ) -> Answer:
     from .intake import Rehearsed
 
+    is_large = intake.file.size >= LARGE
+
     def checked(connection: Connection, hand: "Hand") -> Answer:
-        answer = intake(connection, hand)
+        with books.file.roomy() if is_large else nullcontext():
+            answer = intake(connection, hand)
         require_unchanged()  # while nothing of it is written yet
         return answer
 
     try:
-        with collecting_seldom() if intake.file.size >= LARGE else nullcontext():
+        with collecting_seldom() if is_large else nullcontext():
             return books.together(checked, by)
     except Rehearsed as rehearsed:
         return rehearsed.answer

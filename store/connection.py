@@ -60,6 +60,9 @@ if TYPE_CHECKING:  # a protocol takes a quarter of a millisecond to make, which 
             What is not lasting can be made again, and may be lost with the machine.
             """
 
+        def roomy(self) -> AbstractContextManager[None]:
+            """More memory for the one who holds the pen and writes very much, where memory is ours to give."""
+
         @property
         def in_hand(self) -> Connection | None:
             """The writing connection, if this thread holds the pen."""

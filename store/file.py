@@ -19,6 +19,8 @@ POLL = 0.25
 """Seconds between two looks at a file that others may write."""
 CACHE = -16384
 """SQLite's page cache in KiB, negative as SQLite wants it."""
+ROOMY = -131072
+"""The same while very much is written in one go."""
 
 
 class File:
@@ -155,6 +157,17 @@ class File:
     def pen(self, *, lasting: bool = True) -> "Pen":
         """The connection of the one who writes; committed at the end, or nothing of it has happened. Nests."""
         return Pen(self)
+
+    @contextmanager
+    def roomy(self) -> Iterator[None]:
+        """More memory for the one who holds the pen and writes very much: keys that come at random are looked up in it."""
+        connection = self._writer
+        assert connection is not None  # it was taken
+        connection.execute(f"PRAGMA cache_size = {ROOMY}")
+        try:
+            yield
+        finally:
+            connection.execute(f"PRAGMA cache_size = {CACHE}")
 
     @property
     def in_hand(self) -> sqlite3.Connection | None:

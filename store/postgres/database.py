@@ -6,7 +6,7 @@ backwards, whoever writes. The lock goes with its connection: a server that dies
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import RLock, get_ident
 from types import TracebackType
 from typing import Any
@@ -176,6 +176,10 @@ class Database:
         What can be made again waits neither for the disk nor for a standby.
         """
         return Pen(self, _BEGIN if lasting else f"{_BEGIN}; SET LOCAL synchronous_commit = off")
+
+    def roomy(self) -> AbstractContextManager[None]:
+        """Nothing more: the server's memory is the server's."""
+        return nullcontext()
 
     def _setting_up(self) -> "Pen":
         """The pen of whoever makes books, upgrades them or says who keeps them; no name in it means a read model."""
