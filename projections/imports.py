@@ -33,7 +33,7 @@ TABLES = runs.TABLES | {
         id INTEGER PRIMARY KEY, report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, begins TEXT NOT NULL,
         ends TEXT NOT NULL, usd TEXT, run INTEGER, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
         cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL, terms TEXT NOT NULL,
-        provider TEXT NOT NULL, position INTEGER NOT NULL, stands INTEGER NOT NULL DEFAULT 1, UNIQUE (report, key))""",
+        provider TEXT NOT NULL, position INTEGER NOT NULL, stands INTEGER NOT NULL DEFAULT 1, UNIQUE (key, report))""",
     "import_figure": """(
         report INTEGER NOT NULL, cycle_id INTEGER NOT NULL, measured_at TEXT NOT NULL, rank TEXT NOT NULL, amount_usd TEXT,
         balance_usd TEXT, credit_usd TEXT, raw_payload TEXT NOT NULL, position INTEGER NOT NULL,

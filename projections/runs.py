@@ -297,7 +297,7 @@ def standing(connection: Connection, run: int, ids: list[str]) -> dict[str, Stan
         if has_lines:
             rows = connection.execute(
                 f"SELECT key, position, {_FIGURES}, 0, model, id FROM import_line "
-                f"WHERE report IN (SELECT id FROM import_report) AND key IN ({marks}) AND run = ? AND stands = 1",
+                f"WHERE key IN ({marks}) AND +run = ? AND stands = 1",
                 (*some, run),
             )
             found.update((row[0], Standing(*row)) for row in rows)
@@ -455,7 +455,7 @@ _LINE = f"{_FIGURES}, NULL, model, 0"
 _REPORTED = f"SELECT position, {_ROW} FROM cost_dispatch WHERE run = ? AND dispatch_id = ? AND position <= ? ORDER BY position DESC LIMIT 1"
 _REPORTED_BY_LINE = f"""
 SELECT position, {_LINE} FROM import_line
-WHERE report IN (SELECT id FROM import_report) AND key = ? AND run = ? AND position <= ? AND stands = 1"""
+WHERE key = ? AND +run = ? AND position <= ? AND stands = 1"""
 _RUNNING = """
 WITH still (dispatch_id) AS MATERIALIZED (
     SELECT dispatch_id FROM cost_dispatch INDEXED BY cost_dispatch_running
