@@ -56,7 +56,9 @@ _FACTS = (
     *("key", "rank", "begins", "ends", "usd", "run", "model", "input_tokens", "output_tokens", "cache_read_tokens"),
     *("cache_write_tokens", "estimated", "terms", "provider"),
 )
-_LINE = f"SELECT {', '.join(_FACTS).replace('run', 'run_id')} FROM import_line l LEFT JOIN cost_run r ON r.id = l.run"
+_LINE = (
+    f"SELECT {', '.join(_FACTS).replace('run', 'run_id')}, l.id FROM import_line l LEFT JOIN cost_run r ON r.id = l.run"
+)
 
 Moves = dict[tuple[str, str, str], list[str]]
 """Amounts by the provider, start and end of their bucket; those of calls are summed up by quarters of an hour, without a start."""
@@ -274,19 +276,19 @@ def _standing(connection: Connection, report: int, keys: list[str]) -> dict[str,
 
 
 def _line(row: tuple[Any, ...]) -> Line:
-    return Line._make((*row[:11], bool(row[11]), *row[12:]))
+    return Line._make((*row[:11], bool(row[11]), *row[12:-1]))
 
 
 def unpriced_or_estimated(connection: Connection, report: int) -> Iterator[list[Line]]:
-    """The calls of a report of which nobody said what they cost, in batches, by key."""
+    """The calls of a report of which nobody said what they cost, in batches, in the order in which they were imported."""
     sql = (
-        f"{_LINE} WHERE l.report = ? AND l.run IS NOT NULL AND (usd IS NULL OR estimated = 1) AND key > ? "
-        "ORDER BY key LIMIT ?"
+        f"{_LINE} WHERE l.report = ? AND l.run IS NOT NULL AND (usd IS NULL OR estimated = 1) AND l.id > ? "
+        "ORDER BY l.id LIMIT ?"
     )
-    after = ""
+    after = 0
     while rows := connection.execute(sql, (report, after, AT_ONCE)).fetchall():
         yield [_line(row) for row in rows]
-        after = rows[-1][0]
+        after = rows[-1][-1]
 
 
 class Report(NamedTuple):

@@ -9,6 +9,7 @@ one look-up.
 import json
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..domain.tokens import Bill, Reported, Sum, Tokens, sum_of
@@ -26,7 +27,8 @@ TABLES = {
         id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, position INTEGER NOT NULL, report TEXT, shared INTEGER NOT NULL)""",
     "cost_dispatch": f"""(
         run INTEGER NOT NULL, dispatch_id TEXT NOT NULL, position INTEGER NOT NULL, {_INTEGERS}, input_stated INTEGER,
-        model TEXT, running INTEGER NOT NULL, superseded INTEGER, PRIMARY KEY (run, dispatch_id, position)) WITHOUT ROWID""",
+        model TEXT, running INTEGER NOT NULL, superseded INTEGER, line INTEGER,
+        PRIMARY KEY (run, dispatch_id, position)) WITHOUT ROWID""",
     "cost_total": f"""(
         run INTEGER NOT NULL, position INTEGER NOT NULL, dispatches INTEGER NOT NULL, running INTEGER NOT NULL, {_INTEGERS},
         PRIMARY KEY (run, position)) WITHOUT ROWID""",
@@ -54,6 +56,7 @@ _OF_BILLS = (
 )
 INDEXES = (
     "CREATE INDEX cost_dispatch_running ON cost_dispatch (run, superseded, dispatch_id) WHERE running = 1",
+    "CREATE INDEX cost_dispatch_line ON cost_dispatch (run, line) WHERE line IS NOT NULL",
     *_OF_BILLS,
     "DROP VIEW IF EXISTS main.cost_reported",
     VIEW,
@@ -68,16 +71,16 @@ _STATED = (
     f"VALUES ({', '.join('?' * 10)})"
 )
 _PAST = (
-    f"INSERT INTO cost_dispatch (run, dispatch_id, position, {_FIGURES}, model, running, superseded) "
-    f"VALUES ({', '.join('?' * 10)})"
+    f"INSERT INTO cost_dispatch (run, dispatch_id, position, {_FIGURES}, model, running, superseded, line) "
+    f"VALUES ({', '.join('?' * 11)})"
 )
 
 _ELSEWHERE = "WHERE report = (SELECT id FROM import_report WHERE name = ?) AND key = ? AND run <> ? AND stands = 1"
 _LEFT = (
-    f"INSERT INTO cost_dispatch (run, dispatch_id, position, {_FIGURES}, model, running) "
-    f"SELECT run, key, position, {_FIGURES}, model, 0 FROM import_line {_ELSEWHERE}"
+    f"INSERT INTO cost_dispatch (run, dispatch_id, position, {_FIGURES}, model, running, line) "
+    f"SELECT run, key, position, {_FIGURES}, model, 0, id FROM import_line {_ELSEWHERE}"
 )
-"""A line that moves to another run leaves behind what it said."""
+"""A line that moves to another run, or to none, leaves behind what it said."""
 
 
 class Calls(NamedTuple):
@@ -127,7 +130,7 @@ class Fold:
         for run_id, key in elsewhere:
             nothing.setdefault(run_id, []).append(key)
         numbers = {run_id: self._run(run_id, position, report) for run_id in [*lines, *nothing]}
-        moved = [(report, line[0], numbers[line[5]]) for line in restated if line[5] is not None]
+        moved = [(report, line[0], numbers.get(line[5], NO_RUN)) for line in restated]
         self.connection.executemany(_LEFT, moved)
         self.connection.executemany(f"UPDATE import_line SET stands = 0 {_ELSEWHERE}", moved)
         again, apart = {line[0] for line in restated}, set[str]()
@@ -140,7 +143,8 @@ class Fold:
             said = [(line[0], *line[7:11], None, line[6], 0) for line in mine if line[6] is None and line[0] in known]
             more = [row for row in (_named_still(row, known[row[0]]) for row in said) if row[6] is not None]
             apart.update(row[0] for row in more)
-            self._say(run, position, [*more, *((key, 0, 0, 0, 0, None, None, 0) for key in gone)])
+            left = [_named_still((key, *NOTHING, None, None, 0), known.get(key)) for key in gone]
+            self._say(run, position, [*more, *left])
             self._count(run, position, [line[7:11] for line in mine] + [NOTHING] * len(gone), 0, known)
         return Calls(numbers, apart)
 
@@ -164,7 +168,8 @@ class Fold:
         )
         lines = [stood for stood in known.values() if stood.line is not None]
         self.connection.executemany(
-            _PAST, [(run, stood.id, stood.position, *stood.tokens, stood.model, 0, position) for stood in lines]
+            _PAST,
+            [(run, stood.id, stood.position, *stood.tokens, stood.model, 0, position, stood.line) for stood in lines],
         )
         self.connection.executemany(
             "UPDATE import_line SET stands = 0 WHERE id = ?", [(stood.line,) for stood in lines]
@@ -252,6 +257,8 @@ class Fold:
         )
 
 
+NO_RUN = 0
+"""No run has this number."""
 NOTHING = (0, 0, 0, 0)
 """Tokens of a call in a run in which it was found and to which it does not belong."""
 EVER = 2**63 - 1
@@ -406,18 +413,27 @@ class Dispatches:
         return [id for (id,) in rows]
 
     def first(self, limit: int) -> list[tuple[str, Reported]]:
-        """Some dispatches with what they reported last: the first by name, then lines in the order in which they were imported."""
-        rows = self.connection.execute(
-            f"SELECT dispatch_id, {_ROW} FROM cost_dispatch WHERE run = ? AND position <= ? "
-            "AND (superseded IS NULL OR superseded > ?) ORDER BY dispatch_id LIMIT ?",
+        """Some dispatches with what they reported last: the first by name, then lines in the order in which they were imported.
+
+        A line that was superseded since keeps its place in what was answered before.
+        """
+        found = self.connection.execute(
+            f"SELECT dispatch_id, {_ROW} FROM cost_dispatch WHERE run = ? AND line IS NULL AND {_STOOD} "
+            "ORDER BY dispatch_id LIMIT ?",
             (self.run, self.position, self.position, limit),
         ).fetchall()
-        if self.has_lines and len(rows) < limit:
-            rows += self.connection.execute(
-                f"SELECT key, {_LINE} FROM import_line WHERE run = ? AND stands = 1 AND position <= ? ORDER BY id LIMIT ?",
-                (self.run, self.position, limit - len(rows)),
-            )
-        return [(id, _reported(row)) for id, *row in rows]
+        if self.has_lines and (more := limit - len(found)):
+            stand = self.connection.execute(
+                f"SELECT id, key, {_LINE} FROM import_line WHERE run = ? AND stands = 1 AND position <= ? ORDER BY id LIMIT ?",
+                (self.run, self.position, more),
+            ).fetchall()
+            stood = self.connection.execute(
+                f"SELECT line, dispatch_id, {_ROW} FROM cost_dispatch WHERE run = ? AND line IS NOT NULL AND {_STOOD} "
+                "ORDER BY line LIMIT ?",
+                (self.run, self.position, self.position, more),
+            ).fetchall()
+            found += [row[1:] for row in sorted([*stand, *stood], key=itemgetter(0))[:more]]
+        return [(id, _reported(row)) for id, *row in found]
 
     def last_bill(self, dispatch_id: str | None, source: str) -> Bill | None:
         """The last comparison of the run, or of a dispatch, with a source."""
@@ -450,6 +466,7 @@ class Dispatches:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+_STOOD = "position <= ? AND (superseded IS NULL OR superseded > ?)"
 _ROW = f"{_FIGURES}, input_stated, model, running"
 _LINE = f"{_FIGURES}, NULL, model, 0"
 _REPORTED = f"SELECT position, {_ROW} FROM cost_dispatch WHERE run = ? AND dispatch_id = ? AND position <= ? ORDER BY position DESC LIMIT 1"

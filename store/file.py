@@ -161,8 +161,8 @@ class File:
     @contextmanager
     def roomy(self) -> Iterator[None]:
         """More memory for the one who holds the pen and writes very much: keys that come at random are looked up in it."""
-        connection = self._writer
-        assert connection is not None  # it was taken
+        connection = self.in_hand
+        assert connection is not None  # whoever writes holds the pen
         connection.execute(f"PRAGMA cache_size = {ROOMY}")
         try:
             yield

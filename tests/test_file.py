@@ -19,7 +19,7 @@ from mecris.cli.main import run
 from mecris.domain.commands import OpenCycle, RecordSource
 from mecris.domain.errors import Damaged, EventDamaged, MecrisError, NewerBooks, NotBooks, Unavailable
 from mecris.projections.follow import VIEWS
-from mecris.store import chain, positions, schema
+from mecris.store import chain, file, positions, schema
 
 pytestmark = pytest.mark.sqlite
 
@@ -569,3 +569,17 @@ def test_a_copy_that_may_only_be_read_can_be_asked_and_verified(
             copy.handle(OpenCycle(start_date="2025-09-01", end_date="2025-09-30", target_usd="30"))
     assert path.read_bytes() == before
     assert [left.name for left in tmp_path.iterdir()] == ["books.db"]
+
+
+def test_a_large_write_has_more_memory_until_it_ends_or_fails(tmp_path: Path) -> None:
+    def cache(connection: Any) -> int:
+        return int(connection.execute("PRAGMA cache_size").fetchone()[0])
+
+    with Books.open(tmp_path / "books.db") as books, books.file.pen() as connection:
+        usual = cache(connection)
+        with books.file.roomy():
+            assert cache(connection) == file.ROOMY < usual < 0
+        assert cache(connection) == usual
+        with pytest.raises(RuntimeError), books.file.roomy():
+            raise RuntimeError
+        assert cache(connection) == usual

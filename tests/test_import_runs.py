@@ -1,7 +1,9 @@
 """Calls that were imported are dispatches of their runs, beside what people and agents record themselves."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clocks import Clock
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from mecris.books import Books
 from mecris.domain import commands as c
-from mecris.domain.errors import AmountRefused
+from mecris.domain.errors import AmountRefused, Refused
 from mecris.domain.lines import Line
 from mecris.domain.period import end_of_quarter
 
@@ -27,6 +29,11 @@ def books(tmp_path: Path) -> Books:
 def call(key: str, output: int, run: str = "a", rank: str = "1", model: str | None = "opus") -> Line:
     """A call as an importer reads it."""
     return Line(key, rank, AT, end_of_quarter(AT), None, run, model, 0, output)
+
+
+def cost(key: str, rank: str = "2", usd: str = "1.5") -> Line:
+    """Money of no call."""
+    return Line(key, rank, AT, end_of_quarter(AT), usd)
 
 
 def imported(books: Books, *lines: Line, report: str = "log") -> None:
@@ -104,6 +111,33 @@ def test_a_call_without_tokens_that_moves_to_another_run_stays_a_dispatch_of_the
     assert (out(books, "a"), out(books, "b")) == ((1, 9, {"m1": 9}), (1, 0, {"m1": 0}))
 
 
+def test_a_call_that_moves_keeps_its_model_in_the_old_run(books: Books) -> None:
+    imported(books, call("m1", 200, "b"))
+    imported(books, call("m1", 200, "a"))
+    recorded(books, "m1", 5, "b")
+    assert (books.run("b")["first"][0]["reported_out"], books.run("b")["first"][0]["model"]) == (5, "opus")
+
+
+def test_a_call_that_is_told_to_be_money_alone_leaves_behind_what_it_reported(books: Books) -> None:
+    imported(books, call("m1", 200), call("m2", 1))
+    before = books.position
+    imported(books, cost("m1"))
+    assert out(books) == out(books, as_of=before) == (2, 201, {"m1": 200, "m2": 1})
+    imported(books, call("m1", 300, rank="3"))
+    assert out(books) == (2, 301, {"m1": 300, "m2": 1})
+    assert books.replay().differences == 0
+
+
+def test_what_was_shown_first_is_shown_again_as_of_then(books: Books) -> None:
+    imported(books, *(call(f"z{n}", n) for n in range(4)), call("m1", 9))
+    before, then = books.position, books.run("a", limit=3)["first"]
+    recorded(books, "m1", 50)
+    imported(books, call("z1", 70, rank="2"))
+    assert [d["dispatch_id"] for d in books.run("a", as_of=before, limit=3)["first"]] == ["z0", "z1", "z2"]
+    assert books.run("a", as_of=before, limit=3)["first"] == then
+    assert [d["dispatch_id"] for d in books.run("a", limit=3)["first"]] == ["m1", "z0", "z1"]
+
+
 def test_lines_are_shown_after_what_was_recorded_in_the_order_in_which_they_were_imported(books: Books) -> None:
     imported(books, call("z", 1), call("m1", 2))
     imported(books, call("a", 3))
@@ -132,25 +166,50 @@ def test_more_tokens_than_a_run_holds_are_refused_before_they_are_written(books:
 
 
 names = st.sampled_from(["m1", "m2", "m3"])
-lines = st.builds(call, names, st.integers(0, 9), st.sampled_from("ab"), st.sampled_from("123"))
+runs = st.sampled_from("abc")
+models = st.sampled_from(["opus", "haiku", None])
+lines = st.builds(call, names, st.sampled_from([0, 1, 9, 100]), runs, st.sampled_from("123"), models)
+money = st.builds(cost, names, st.sampled_from("123"), st.sampled_from(["1.5", "2"]))
+dispatches = st.builds(
+    c.Dispatch, dispatch_id=names, input_tokens=st.just(0), output_tokens=st.sampled_from([0, 7, 8]), running=st.booleans(), model=models
+)  # fmt: skip
 steps = st.one_of(
-    st.tuples(st.just("import"), st.lists(lines, min_size=1, max_size=4), st.sampled_from(["log", "another log"])),
-    st.tuples(st.just("record"), names, st.sampled_from("ab")),
+    st.tuples(st.just("import"), st.sampled_from(["log", "another"]), st.lists(lines | money, min_size=1, max_size=4)),
+    st.tuples(st.just("record"), runs, dispatches),
+    st.tuples(st.just("bill"), runs, st.none() | names),
 )
 
 
-@settings(max_examples=settings.default.max_examples * 2)
+def everything(books: Books, as_of: int | None = None) -> dict[str, dict[str, Any]]:
+    """What is answered of every run, as of a position."""
+    told = {run["run_id"]: books.run(run["run_id"], as_of=as_of) for run in books.runs(as_of=as_of)}
+    return {
+        run: {name: said for name, said in answer.items() if name not in ("position", "as_of")}
+        for run, answer in told.items()
+    }
+
+
+@settings(max_examples=settings.default.max_examples * 6)
 @given(story=st.lists(steps, min_size=1, max_size=8))
-def test_sums_of_runs_are_those_of_their_dispatches_in_steps_and_made_anew(
-    tmp_path_factory: pytest.TempPathFactory, story: list[tuple[str, object, str]]
+def test_what_runs_were_answered_as_is_answered_again_as_of_then_in_steps_and_made_anew(
+    tmp_path_factory: pytest.TempPathFactory, story: list[tuple[str, str, Any]]
 ) -> None:
     books = Books.open(tmp_path_factory.mktemp("law") / "books.db", clock=Clock("2025-10-05T12:00:00Z"))
-    for number, (what, said, whom) in enumerate(story):
-        if what == "import":
-            imported(books, *said, report=whom)  # type: ignore[misc]
-        else:
-            recorded(books, str(said), 100 + number, whom)
-    told = {run["run_id"]: out(books, run["run_id"]) for run in books.runs()}
-    assert all((many, total) == (len(each), sum(each.values())) for many, total, each in told.values())
+    told = {}
+    for what, whom, said in story:
+        with suppress(Refused):  # a bill of a run that nobody knows
+            if what == "import":
+                imported(books, *said, report=whom)
+            elif what == "record":
+                books.handle(c.RecordDispatches(run_id=whom, dispatches=(said,)))
+            else:
+                books.handle(c.ReconcileTokens(run_id=whom, dispatch_id=said, billed_in=0, billed_out=100))
+        told[books.position] = everything(books)
+    told.pop(0, None)
+    for answer in (answer for answers in told.values() for answer in answers.values()):
+        assert answer["dispatches"] == len(answer["first"])
+        assert answer["reported_out"] == sum(each["reported_out"] for each in answer["first"])
+    assert {position: everything(books, position) for position in told} == told
+    assert books.replay().differences == 0
     books.rebuild()
-    assert {run["run_id"]: out(books, run["run_id"]) for run in books.runs()} == told
+    assert {position: everything(books, position) for position in told} == told

@@ -26,7 +26,7 @@ TABLE = {
     "cost_billed": "What a source billed for single dispatches of a run, summed up; a row for each bill that changed it. `run` is "
     "the id in `cost_run`, `*_named` how many of these bills name the class.",
     "cost_dispatch": "What dispatches reported, each time, but for what a line of a report says of them now (`import_line`); "
-    "`superseded` is the position at which one reported something else.",
+    "`superseded` is the position at which one reported something else, `line` the line that said it.",
     "cost_reconciliations": "Each comparison of a bill with what was reported; `id` is its position in the log, `delta_*` is billed less "
     "reported, `running` names dispatches as JSON.",
     "cost_reported": "A view: what each dispatch reported, each time, whoever said it.",
