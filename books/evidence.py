@@ -1,6 +1,7 @@
 """Evidence: the files that were imported, and the lines of them that could not be read."""
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..domain import commands as c
@@ -16,6 +17,9 @@ from .telling import tell_cycles
 if TYPE_CHECKING:
     from .books import Books
     from .writing import Hand
+
+MOST_NAMED = 10
+"""Files that are named one by one."""
 
 
 def listed(ask: Asked, moment: Moment) -> list[dict[str, Any]]:
@@ -104,9 +108,21 @@ def withdrawn(books: "Books", which: str, reason: str, by: str | None) -> Answer
             return Answer(recorded=False, report=report)
         hand(c.WithdrawReport(report=report, reason=reason))
         told = tell_cycles(connection, hand, report, books.now())
+        told.remarks += _gone_with(file.name for file in files if file.report == report)
         return Answer(recorded=True, report=report, **told.shown())
 
     return books.together(work, by)
+
+
+def _gone_with(names: Iterable[str]) -> Iterator[str]:
+    """Name the files that count no more, if they are several: a person may have meant one of them."""
+    named = list(dict.fromkeys(names))
+    if len(named) > 1:
+        more = f" and {len(named) - MOST_NAMED:,} more" if len(named) > MOST_NAMED else ""
+        yield (
+            f"all of its {len(named):,} files count no more: {', '.join(named[:MOST_NAMED])}{more}; "
+            "one more import of any of them lets all of them count again"
+        )
 
 
 def _begins(file: imports.Kept, digest: str) -> bool:

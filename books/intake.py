@@ -93,8 +93,8 @@ class Intake:
         self.is_withdrawn = imports.is_withdrawn(connection, report.name)
         if not self.before:
             self.remarks += [
-                f"the same bytes were imported before as '{other}', which counts too: if that was a slip, "
-                f"`mecris evidence withdraw '{other}' --reason TEXT`"
+                f"the same bytes were imported before as '{other}', which counts too: if one of them was a slip, withdraw "
+                f"that one, `mecris evidence withdraw '{other}' --reason TEXT`, or '{report.name}'"
                 for other in imports.others(connection, self.digest, report.name)
             ]
         is_new = False
@@ -169,6 +169,8 @@ class Intake:
             if not report.provider:
                 self.remarks.append("nobody said whose this is, so it is the unnamed provider's: say with --provider")
             return report
+        if not self.asked.provider:
+            raise RuleRefused("--provider names nobody: say whose money it is, or leave it away", code="provider")
         self.is_said = True
         provider, _, account = self.asked.provider.partition(":")
         if report.provider and report.provider != provider:

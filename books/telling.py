@@ -120,7 +120,10 @@ def cycle_of(connection: Connection, at: datetime, cycle_id: int | None) -> int:
             f"there is no cycle {cycle_id}: `mecris budget cycle list` shows those there are", code="cycle-not-found"
         )
     which = f"{at:%Y-%m-%d} falls in {'several cycles' if found else 'no cycle'}"
-    raise RuleRefused(f"{which}: say which with --cycle", code="which-cycle")
+    raise RuleRefused(
+        f"{which}: say which with --cycle, or with --exported-at when the file was saved, if it was another day",
+        code="which-cycle",
+    )
 
 
 def _is_about(cycle: ledger.Cycle, at: datetime, cycle_id: int | None) -> bool:

@@ -62,7 +62,9 @@ def import_(
     A folder stands for the files in it and below, of which those of no known format are passed over, and - for the standard input. Lines that cannot be read are kept aside with their reason, and end the command
     with exit code 1; the rest of their file counts.
     """
-    if bool(files) == bool(watch):
+    if files and watch:
+        raise click.UsageError("name files to import, or a folder with --watch, and not both")
+    if not files and not watch:
         raise click.UsageError("name the files to import, or a folder with --watch")
     if STANDARD_INPUT in files and sys.stdin is None:
         raise Unavailable("there is no standard input to read: name a file instead of -")
@@ -284,19 +286,20 @@ def listed(as_of: str | None, as_json: bool) -> None:
     rows = books().evidence(as_of=as_of)
     if as_json:
         return write_json(rows)
-    head = ("sha256", "file", "format", "lines", "unreadable", "exported at")
+    head = ("sha256", "file", "report", "format", "lines", "unreadable", "exported at")
     cells = [
         (
             r["sha256"][:12],
             show.on_one_line(r["file"]),
+            show.on_one_line(r["report"]),
             r["format"],
             f"{r['lines']:,}",
-            f"{r['unreadable']:,}",
+            f"{r['unreadable']:,}{' (settled)' if r['settled'] is not None else ''}",
             show.when(r["exported_at"]),
         )
         for r in rows
     ]
-    click.echo(show.table(head, cells, "lllrr") if rows else "no file was imported yet")
+    click.echo(show.table(head, cells, "llllrr") if rows else "no file was imported yet")
 
 
 @evidence.command("quarantine")

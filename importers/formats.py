@@ -69,8 +69,10 @@ def refusal(file: File) -> PayloadRefused:
         try:
             file.json  # noqa: B018  # it refuses, and says where
         except MecrisError as broken:
-            return PayloadRefused(f"{file.name} begins like JSON and is none ({broken.message}): is it whole?")
-    which = f"say which with --format, of {', '.join(FORMATS)}"
+            return PayloadRefused(
+                f"{file.name} begins like JSON and is none ({broken.message}): export it again if it is not whole"
+            )
+    which = f"say which with --format, of {', '.join(FORMATS)} (a CSV needs columns `usd` and `date` in its first line)"
     if is_json and _is_empty_page(file.first_json):
         return PayloadRefused(f"{file.name} is an empty page, which names no format: {which}", code=UNKNOWN_FORMAT)
     return PayloadRefused(f"{file.name} is of no format that is known: {which}", code=UNKNOWN_FORMAT)

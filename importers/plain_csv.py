@@ -13,7 +13,7 @@ from functools import partial
 
 from ..domain.errors import PayloadRefused
 from ..domain.text import name_of
-from .kinds import MANUAL, REALTIME, Charge, Items, Once, Report, each, text_of
+from .kinds import MANUAL, REALTIME, Charge, Items, Once, Remark, Report, each, text_of
 from .reading import File, Line, day, dollars, moment
 
 NAME, VERSION = "csv", 1
@@ -48,6 +48,11 @@ def read(file: File) -> Items:
         raise PayloadRefused("the first line names no columns `usd` and `date`")
     seen: Counter[str] = Counter()
     yield from each(_lines(file), partial(_charges, header, seen, Once()))
+    if alike := sum(count for count in seen.values() if count > 1):
+        yield Remark(
+            f"{alike:,} rows have neither an id nor a description of their own in their day: which is which is told by their order, "
+            "so an export that is sorted otherwise, or cut, takes one for another"
+        )
 
 
 class Header:

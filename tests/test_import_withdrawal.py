@@ -72,6 +72,7 @@ def test_the_same_bytes_for_two_providers_are_told_of(books: Books, put: Put) ->
     books.import_file(path)
     (remark,) = [r for r in books.import_file(path, provider="groq")["remarks"] if "same bytes" in r]
     assert "imported before as 'manual///csv', which counts too" in remark
+    assert "withdraw 'manual///csv' --reason TEXT`, or 'manual/groq//groq csv'" in remark
     books.withdraw_report("manual///csv", "it is Groq's")
     assert books.status(1)["totals"]["manual_usd"] == 5
 
@@ -80,6 +81,19 @@ def test_nothing_is_missing_of_a_withdrawn_report_and_it_is_not_read_again(books
     digest = books.import_file(put("a.json", cost_report({1: "100", 2: "none"})))["sha256"]
     books.withdraw_report(digest, "x")
     assert (books.quarantine(), books.retry_quarantine(), spent(books)) == ([], [], {})
+
+
+def test_files_that_go_with_a_withdrawn_report_are_named(books: Books, put: Put) -> None:
+    books.import_file(put("a.csv", csv("2025-09-01,5,,,,manual")))
+    books.import_file(put("b.csv", csv("2025-09-02,7,,,,manual")))
+    (remark,) = books.withdraw_report("manual///csv", "x")["remarks"]
+    assert remark.startswith("all of its 2 files count no more: a.csv, b.csv;")
+
+
+def test_a_provider_that_names_nobody_is_refused(books: Books, put: Put) -> None:
+    with pytest.raises(RuleRefused, match="say whose money it is"):
+        books.import_file(put("a.csv", csv("2025-09-01,5,,,,manual")), provider="")
+    assert books.evidence() == []
 
 
 def test_what_is_to_be_withdrawn_has_to_be_there_and_to_be_one(books: Books, put: Put) -> None:
