@@ -24,6 +24,7 @@ MOST_NAMED = 10
 
 def listed(ask: Asked, moment: Moment) -> list[dict[str, Any]]:
     """Every file as it was known."""
+    withdrawn = imports.withdrawn(ask.connection, moment.position)
     return [
         {
             "sha256": file.sha256,
@@ -36,6 +37,7 @@ def listed(ask: Asked, moment: Moment) -> list[dict[str, Any]]:
             "lines": file.items,
             "unreadable": file.unreadable,
             "settled": file.settled,
+            "withdrawn": withdrawn.get(file.report),
             "incomplete": bool(file.incomplete),
             "remarks": json.loads(file.remarks),
             "recorded_at": time_text(from_text(file.recorded_at)),

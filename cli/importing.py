@@ -291,7 +291,7 @@ def listed(as_of: str | None, as_json: bool) -> None:
         (
             r["sha256"][:12],
             show.on_one_line(r["file"]),
-            show.on_one_line(r["report"]),
+            show.on_one_line(r["report"]) + (" (withdrawn)" if r["withdrawn"] is not None else ""),
             r["format"],
             f"{r['lines']:,}",
             f"{r['unreadable']:,}{' (settled)' if r['settled'] is not None else ''}",

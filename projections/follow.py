@@ -79,7 +79,7 @@ VIEWS = (
     View("odometers", 1),
     View("alerts", 1),
     View("access", 1),
-    View("imports", 8),
+    View("imports", 9),
 )
 """Every read model and its version: another version is made anew from the log."""
 

@@ -28,7 +28,10 @@ TABLES = runs.TABLES | {
         file INTEGER NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (file, line, reason)) WITHOUT ROWID""",
     "import_report": """(
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, provider TEXT NOT NULL, account TEXT NOT NULL, source TEXT NOT NULL,
-        type TEXT NOT NULL, estimate INTEGER NOT NULL, exported_at TEXT NOT NULL, withdrawn INTEGER NOT NULL)""",
+        type TEXT NOT NULL, estimate INTEGER NOT NULL, exported_at TEXT NOT NULL)""",
+    "import_withdrawal": """(
+        report TEXT NOT NULL, position INTEGER NOT NULL, until INTEGER, reason TEXT NOT NULL,
+        PRIMARY KEY (report, position)) WITHOUT ROWID""",
     "import_line": """(
         id INTEGER PRIMARY KEY, report INTEGER NOT NULL, key TEXT NOT NULL, rank TEXT NOT NULL, begins TEXT NOT NULL,
         ends TEXT NOT NULL, usd TEXT, run INTEGER, model TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
@@ -104,7 +107,7 @@ class Fold:
             "UPDATE import_report SET exported_at = ? WHERE name = ? AND exported_at < ?",
             (event["exported_at"], event["report"], event["exported_at"]),
         )
-        self.connection.execute("UPDATE import_report SET withdrawn = 0 WHERE name = ?", (event["report"],))
+        self._count_again(position, event["report"])
         self.connection.execute(
             "UPDATE import_file SET (settled, settled_at) = (SELECT was.settled, was.settled_at FROM import_file was "
             "WHERE was.sha256 = ? AND was.version = ? AND was.settled IS NOT NULL ORDER BY was.id DESC LIMIT 1) WHERE id = ?",
@@ -122,7 +125,15 @@ class Fold:
 
     def withdrawn(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """A report counts no more, until something comes of it again."""
-        self.connection.execute("UPDATE import_report SET withdrawn = 1 WHERE name = ?", (event["report"],))
+        self.connection.execute(
+            "INSERT INTO import_withdrawal VALUES (?, ?, NULL, ?)", (event["report"], position, event["reason"])
+        )
+
+    def _count_again(self, position: int, report: str) -> None:
+        """Something comes of a report that may have been withdrawn."""
+        self.connection.execute(
+            "UPDATE import_withdrawal SET until = ? WHERE report = ? AND until IS NULL", (position, report)
+        )
 
     def imported(self, position: int, aggregate: str, event: dict[str, Any]) -> None:
         """Lines are new, or say something else; the sums of their buckets move by the difference."""
@@ -213,14 +224,15 @@ class Fold:
             "SELECT max(exported_at) FROM import_file WHERE report = ?", (event["report"],)
         ).fetchone()[0]
         self.connection.execute(
-            "INSERT INTO import_report VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (name) DO UPDATE "
+            "INSERT INTO import_report VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
             "SET exported_at = CASE WHEN import_report.exported_at < excluded.exported_at THEN excluded.exported_at "
-            "ELSE import_report.exported_at END, estimate = excluded.estimate, withdrawn = 0",
+            "ELSE import_report.exported_at END, estimate = excluded.estimate",
             (
                 position, event["report"], event["provider"], event["account"], event["source"], event["type"],
                 int(event.get("estimate", False)), max(event["exported_at"], newest or ""),
             ),
         )  # fmt: skip
+        self._count_again(position, event["report"])
         found = self.connection.execute("SELECT id FROM import_report WHERE name = ?", (event["report"],)).fetchone()
         return int(found[0])
 
@@ -319,10 +331,13 @@ class Report(NamedTuple):
         return f"{self.source} ({whose})" if whose else self.source
 
 
+_WITHDRAWN = "EXISTS (SELECT 1 FROM import_withdrawal w WHERE w.report = r.name AND w.until IS NULL)"
+
+
 def reports(connection: Connection) -> list[Report]:
     """Every report by name, each of its shares by itself."""
     rows = connection.execute(
-        "SELECT id, name, r.provider, account, source, type, estimate, exported_at, withdrawn, coalesce(s.provider, '') "
+        f"SELECT id, name, r.provider, account, source, type, estimate, exported_at, {_WITHDRAWN}, coalesce(s.provider, '') "
         "FROM import_report r LEFT JOIN import_share s ON s.report = r.id ORDER BY name, s.provider"
     )
     return [
@@ -369,8 +384,17 @@ def figures(connection: Connection, report: int) -> list[Figure]:
 
 def is_withdrawn(connection: Connection, report: str) -> bool:
     """Did somebody say that a report should not count, and nothing of it came since?"""
-    found = connection.execute("SELECT withdrawn FROM import_report WHERE name = ?", (report,)).fetchone()
-    return bool(found and found[0])
+    found = connection.execute("SELECT 1 FROM import_withdrawal WHERE report = ? AND until IS NULL", (report,))
+    return found.fetchone() is not None
+
+
+def withdrawn(connection: Connection, position: int) -> dict[str, str]:
+    """The reports that did not count as of a position, and why."""
+    rows = connection.execute(
+        "SELECT report, reason FROM import_withdrawal WHERE position <= ? AND (until IS NULL OR until > ?)",
+        (position, position),
+    )
+    return dict(rows.fetchall())
 
 
 def formats(connection: Connection, report: str) -> set[str]:
@@ -383,7 +407,7 @@ def others(connection: Connection, digest: str, report: str) -> list[str]:
     """Other reports that a file was imported as, and that count."""
     rows = connection.execute(
         "SELECT DISTINCT r.name FROM import_file f JOIN import_report r ON r.name = f.report "
-        "WHERE f.sha256 = ? AND r.name <> ? AND r.withdrawn = 0 ORDER BY r.name",
+        f"WHERE f.sha256 = ? AND r.name <> ? AND NOT {_WITHDRAWN} ORDER BY r.name",
         (digest, report),
     )
     return [name for (name,) in rows]

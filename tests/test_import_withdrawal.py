@@ -49,6 +49,17 @@ def test_one_more_import_lets_a_withdrawn_report_count_again(books: Books, put: 
     assert books.replay().differences == 0
 
 
+def test_files_of_a_withdrawn_report_are_listed_as_such_as_of_any_moment(books: Books, put: Put) -> None:
+    path = put("cost.json", cost_report({1: "100"}))
+    books.import_file(path)
+    counted = books.position
+    books.withdraw_report("realtime/claude//anthropic cost report", "a slip")
+    gone = books.position
+    books.import_file(path)
+    states = [[file["withdrawn"] for file in books.evidence(as_of=at)] for at in (counted, gone, None)]
+    assert states == [[None], ["a slip"], [None]]
+
+
 def test_a_figure_of_a_withdrawn_report_leaves_too(books: Books, put: Put) -> None:
     page = put("console.html", b"<html><body>$5.42 USD</body></html>", "2025-09-10T09:00:00Z")
     digest = books.import_file(page, provider="claude")["sha256"]

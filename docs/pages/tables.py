@@ -17,6 +17,7 @@ TABLE = {
     "`run` in `cost_run`, and `stands` while it is what that dispatch reported last; `position` is where it was said so.",
     "import_share": "The providers whose money a report is or was of; an empty one is the report's own.",
     "import_report": "Reports: files that have lines in common. `exported_at` is that of the newest file.",
+    "import_withdrawal": "From which position to before which one a report counted no more, and why.",
     "import_unreadable": "Lines that could not be read, by the `id` of their file.",
     "access_token": "Tokens: who may come through the doors of a server; `handle` is the public part.",
     "budget_alert": "What was over its threshold and was told; `id` is its position in the log, `targets` who was to hear of it, as JSON.",
