@@ -248,7 +248,7 @@ def summary(answer: Answer, code: int, notes: set[str], *, dry_run: bool) -> Non
 def _note(remarks: Iterable[str], notes: set[str]) -> None:
     for remark in remarks:
         if remark not in notes:
-            tell(f"  note: {remark}")
+            tell(f"  note: {show.on_one_line(remark)}")
     notes.update(remarks)
 
 

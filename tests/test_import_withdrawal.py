@@ -140,3 +140,11 @@ def test_withdrawing_by_the_command_line(books: Books, put: Put, tmp_path: Path)
         (0, "'realtime/claude//anthropic cost report' counts no more: 2 retractions, in cycle 1\n"),
         (0, "'realtime/claude//anthropic cost report' was withdrawn before\n"),
     ]
+
+
+def test_a_name_that_would_steer_the_terminal_is_shown_on_one_line(tmp_path: Path, books: Books, put: Put) -> None:
+    for day, name in enumerate(("a.csv", "b\x1b[2J\n.csv"), 1):
+        books.import_file(put(name, csv(f"2025-09-0{day},5,,,,manual")))
+    code, _, notes = mecris(tmp_path / "books.db", "evidence", "withdraw", "manual///csv", "--reason", "x")
+    assert code == 0
+    assert "all of its 2 files count no more: a.csv, b\\x1b[2J\\n.csv;" in notes
