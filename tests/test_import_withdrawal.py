@@ -9,6 +9,7 @@ from exports import Put, cost_report, csv, mecris
 from mecris.books import Books
 from mecris.domain import commands as c
 from mecris.domain.errors import NotFound, RuleRefused
+from mecris.domain.lines import Line
 
 WRONG = "realtime/openai//anthropic cost report"
 
@@ -58,6 +59,20 @@ def test_files_of_a_withdrawn_report_are_listed_as_such_as_of_any_moment(books: 
     books.import_file(path)
     states = [[file["withdrawn"] for file in books.evidence(as_of=at)] for at in (counted, gone, None)]
     assert states == [[None], ["a slip"], [None]]
+
+
+def test_lines_of_a_withdrawn_report_that_come_without_a_file_let_it_count_again(books: Books, put: Put) -> None:
+    books.import_file(put("cost.json", cost_report({1: "100"})))
+    books.withdraw_report("realtime/claude//anthropic cost report", "a slip")
+    line = Line("another", "1", "2025-09-02T00:00:00.000000Z", "2025-09-02T23:59:59.999999Z", "2")
+    books.handle(
+        c.ImportLines(
+            report="realtime/claude//anthropic cost report", provider="claude", account="", source="anthropic cost report", type="realtime",
+            estimate=False, prices=None, evidence="ab" * 32, exported_at=books.now(), lines=(line,),
+        )
+    )  # fmt: skip
+    books.tell_cycles("realtime/claude//anthropic cost report")
+    assert spent(books) == {"claude": Decimal(3)}
 
 
 def test_a_figure_of_a_withdrawn_report_leaves_too(books: Books, put: Put) -> None:

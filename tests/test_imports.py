@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from exports import Put, claude_line, cost_report, jsonl, readings
 
-from mecris.books import Books, intake
+from mecris.books import Books, importing, intake
 
 
 def test_a_report_becomes_one_cumulative_reading_for_each_bucket_end(books: Books, put: Put) -> None:
@@ -152,6 +152,18 @@ def test_an_import_that_fails_on_the_way_leaves_nothing_of_itself(
     assert (books.position, books.evidence(), books.sources(1)) == (before, [], [])
     assert books.import_file(put("a.json", cost_report({1: "100"})))["readings"] == 1
     assert books.replay().differences == 0
+
+
+@pytest.mark.parametrize(("large", "rooms"), [(1, 1), (1 << 20, 0)])
+def test_only_a_large_file_takes_more_memory(
+    books: Books, put: Put, monkeypatch: pytest.MonkeyPatch, large: int, rooms: int
+) -> None:
+    taken: list[bool] = []
+    roomy = books.file.roomy
+    monkeypatch.setattr(importing, "LARGE", large)
+    monkeypatch.setattr(books.file, "roomy", lambda: taken.append(True) or roomy())
+    assert books.import_file(put("a.json", cost_report({1: "100"})))["recorded"]
+    assert len(taken) == rooms
 
 
 def test_what_was_imported_replays_and_is_asked_as_of(books: Books, put: Put) -> None:
